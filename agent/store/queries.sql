@@ -39,6 +39,9 @@ SELECT first, epoch, crc FROM start ORDER BY first;
 -- name: series_add --
 INSERT OR REPLACE INTO series (id, boot, device, patient, common, crc) VALUES (?, ?, ?, ?, ?, ?);
 
+-- name: series_all --
+SELECT id, boot, device, patient, common, crc FROM series;
+
 -- name: series_keep --
 INSERT OR IGNORE INTO series (id, boot, device, patient, common, crc) VALUES (?, ?, ?, ?, ?, ?);
 

@@ -10,8 +10,10 @@ from collections.abc import Awaitable, Callable
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.store.damage.salvage import SalvageReport, remove, replace, salvage, settle
+from gatepost.agent.store.damage.start_room import has_room
 from gatepost.agent.store.database import Database, NotOpen, Params
 from gatepost.agent.store.schema import migrate
+from gatepost.agent.store.series import whole_series
 from gatepost.agent.store.writer import explain, is_damage, is_full
 
 log = logging.getLogger(__name__)
@@ -163,6 +165,17 @@ async def _open(database: Database, gateway: str) -> None:
         await migrate(database, gateway)
         for probe, params in PROBES:
             await database.probe(probe, params)
+        if not database.read_only:
+            await _check_series(database)
     except BaseException:
         await database.close()
         raise
+
+
+async def _check_series(database: Database) -> None:
+    """One that fails its checksum makes others of its readings: they need other ids. Raises sqlite3.DatabaseError."""
+    rows = await database.probe("series_all")
+    if len(whole_series(rows)) < len(rows) and has_room(database.path, database.path.stat().st_size):
+        error = sqlite3.DatabaseError("a series of the log is damaged")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
