@@ -9,7 +9,7 @@ import typer
 
 from gatepost.agent.cli.support.formatting import count, size
 from gatepost.agent.cli.support.output import complain, say, say_json
-from gatepost.agent.cli.support.stick_progress import stick_progress
+from gatepost.agent.cli.support.progress_line import counting, progress
 from gatepost.agent.core.errors import StickWrong
 from gatepost.agent.process.exits import ExitCode
 from gatepost.client import GatewayClient
@@ -35,8 +35,8 @@ def export_stick(
     folder = StickFolder(stick)
     public = None if receiver is None else _public(receiver)
     name = broker or _only_broker(client)
-    with stick_progress("writing") as tell:
-        outbound = Outbound(client, folder, public, oldest_first, most, tell)
+    with progress("writing") as tell:
+        outbound = Outbound(client, folder, public, oldest_first, most, counting("writing", tell))
         try:
             done = outbound.run(name)
         except OSError as error:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from gatepost.agent.cli.support.formatting import count, span
 from gatepost.agent.cli.support.output import complain, say, say_json, table
+from gatepost.agent.cli.support.progress_line import filled, progress, seconds_of
 from gatepost.agent.cli.support.scan_drop import ScanDrop, finish, place
 from gatepost.agent.cli.support.scan_known_ports import ConfiguredDevice, ConfiguredDevices, configured
-from gatepost.agent.cli.support.scan_progress import filled, progress, seconds_of
 from gatepost.agent.core.errors import GatepostError
 
 if TYPE_CHECKING:

@@ -159,7 +159,7 @@ def confirm(
 def reload(socket: Socket = None, config: Config = None, json: Json = False) -> None:
     """Read the settings again and apply what changed.
 
-    Wrong settings are refused with every problem (exit code 78); the agent goes on with the ones it has.
+    Wrong settings are refused with every problem (exit code 78); the agent keeps the ones that it has.
 
     \b
     Example:
@@ -177,6 +177,6 @@ def reload(socket: Socket = None, config: Config = None, json: Json = False) -> 
         for problem in outcome.get("problems") or []:
             say(str(problem))
         do = "`gatepost reload` tries again" if outcome.get("tried") else "`gatepost check`"
-        complain("the new settings were refused; the agent goes on with the ones it has", do)
+        complain("the new settings were refused; the agent keeps the ones that it has", do)
     if not outcome["applied"]:
         raise typer.Exit(ExitCode.SETTINGS)

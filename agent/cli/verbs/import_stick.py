@@ -13,7 +13,7 @@ from gatepost.agent.cli.support.agent_access import Config, Json, Socket, broker
 from gatepost.agent.cli.support.export_stick import TWICE
 from gatepost.agent.cli.support.formatting import count
 from gatepost.agent.cli.support.output import complain, say, say_as_is, say_json
-from gatepost.agent.cli.support.stick_progress import stick_progress
+from gatepost.agent.cli.support.progress_line import counting, progress
 from gatepost.agent.core.errors import GatepostError
 from gatepost.agent.process.exits import ExitCode
 
@@ -72,8 +72,8 @@ def import_(
 
     private = None if key is None else key.read_text("utf-8", "replace")
     client = connected(socket, config, TIME)
-    with stick_progress("sending") as tell:
-        inbound = Inbound(client, StickFolder(stick), broker, private, tell)
+    with progress("sending") as tell:
+        inbound = Inbound(client, StickFolder(stick), broker, private, counting("sending", tell))
         done = inbound.check() if check else inbound.run()
     if json:
         say_json(msgspec.to_builtins(done))

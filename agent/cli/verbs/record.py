@@ -11,6 +11,7 @@ import typer
 
 from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, device_names, new
 from gatepost.agent.cli.support.output import complain, say, say_json
+from gatepost.agent.cli.support.progress_line import progress
 from gatepost.agent.core.errors import GatepostError
 from gatepost.agent.process.exits import ExitCode
 from gatepost.client import GatewayError
@@ -72,22 +73,17 @@ def _record(lines: Any, out: Any, tally: dict[str, int], seconds: float | None) 
     """Until the time is over or Ctrl-C; every line is in the file when it is counted."""
     import signal
 
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     end = None if seconds is None else time.monotonic() + seconds
     if seconds is not None:  # a silent device must not keep it waiting
         signal.signal(signal.SIGALRM, _over)
         signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("recording, Ctrl-C ends it")
+        with progress("recording, Ctrl-C ends it") as tell:
             for line in lines:
                 out.write(line)
                 out.flush()
                 _count(orjson.loads(line), tally)
-                progress.update(task, description=f"recording: {tally['heard']} heard, {tally['said']} said")
+                tell(f"recording: {tally['heard']} heard, {tally['said']} said")
                 if end is not None and time.monotonic() >= end:
                     return
         raise GatewayError("agent-left", "the agent stopped")

@@ -1,4 +1,4 @@
-"""Duration and progress line of both scans."""
+"""Progress line of scans, recordings and sticks, on a terminal's stderr; and the duration that scans are given."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
+
+from gatepost.agent.cli.support.formatting import count
 
 LONGEST = 3600.0  # seconds
 
@@ -57,3 +59,8 @@ def progress(what: str) -> Iterator[Callable[[str], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
         task = shown.add_task(what)
         yield lambda words: shown.update(task, description=words)
+
+
+def counting(doing: str, tell: Callable[[str], None]) -> Callable[[int], None]:
+    """Tells a number of readings."""
+    return lambda readings: tell(f"{doing}: {count(readings, 'reading')}")
