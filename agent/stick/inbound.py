@@ -17,12 +17,11 @@ from gatepost.agent.stick.outbound import take_receipts
 from gatepost.agent.stick.parcel import ParcelContents, ParcelHeader, SealedParcel
 from gatepost.agent.store.ranges import Ranges
 from gatepost.agent.uplink.carried.carried_message import DeliveryReceipt, RefusedReading
-from gatepost.client import GatewayClient, GatewayTimeout, NoAgent, RateLimited, Unavailable
+from gatepost.client import GatewayClient
+from gatepost.client.retries import retried
 
 SENT_AT_ONCE = 200  # readings in one request, and
 OCTETS_AT_ONCE = 400_000  # of their messages; the API takes 1 MiB
-ATTEMPTS = 6
-FIRST_WAIT = 0.5  # seconds, then twice as long each time
 
 
 class StickImport(Struct):
@@ -146,15 +145,7 @@ class Inbound:
         return [(index, reason) for index, reason in progress["refused"]]
 
     def _carry(self, broker: str, digest: str, start: int, readings: list[Any]) -> dict[str, Any]:
-        """Asked again a few times where the broker is away for a moment."""
-        wait = FIRST_WAIT
-        for _ in range(ATTEMPTS - 1):
-            try:
-                return self._client.carry(broker, digest, start, readings)
-            except (NoAgent, GatewayTimeout, RateLimited, Unavailable) as error:
-                self._sleep(max(wait, getattr(error, "retry_after", 0.0)))
-                wait *= 2
-        return self._client.carry(broker, digest, start, readings)
+        return retried(lambda: self._client.carry(broker, digest, start, readings), self._sleep)
 
     def _chosen(self, named: str) -> str:
         if self._broker is not None:

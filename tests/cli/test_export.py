@@ -10,9 +10,10 @@ import pytest
 from gatepost.agent.cli.support.export_part import ExportMark, part_file
 from gatepost.agent.cli.support.export_writers import output
 from gatepost.agent.cli.verbs import export
-from gatepost.agent.cli.verbs.export import ATTEMPTS, PAGE, pages
+from gatepost.agent.cli.verbs.export import PAGE, pages
 from gatepost.agent.core.errors import GatepostError
 from gatepost.client import GatewayError, RateLimited, ReadingDict, Unavailable
+from gatepost.client.retries import ATTEMPTS
 from tests.cli.conftest import spawn
 
 QUIET = {"device": None, "metric": None}
@@ -181,15 +182,15 @@ def test_an_export_that_was_broken_off_goes_on(gatepost, agent, place, monkeypat
         agent.take(spo2=number)
     file, whole = place / f"out.{ending}", place / f"whole.{ending}"
     assert gatepost("export", whole).code == 0
-    real, asked = export._page, []
+    asked = []
 
-    def broken(client, query, tell, sleep):
-        asked.append(query["cursor"])
+    def broken(ask, sleep, tell):
+        asked.append(ask.keywords["cursor"])
         if len(asked) == 3:
             raise Unavailable("unavailable", "it is gone", "")
-        return real(client, query, tell, sleep)
+        return ask()
 
-    monkeypatch.setattr(export, "_page", broken)
+    monkeypatch.setattr(export, "retried", broken)
     ended = gatepost("export", file)
     assert ended.code == 1
     assert "broken off after 20 readings run it again to go on" in " ".join(ended.err.split())

@@ -13,6 +13,7 @@ from gatepost.agent.stick import encryption, folder, outbound
 from gatepost.agent.stick.folder import StickFolder
 from gatepost.agent.stick.inbound import Inbound, StickImport
 from gatepost.agent.stick.outbound import Outbound, StickExport
+from gatepost.client import GatewayError
 from tests.stick.boxes import CourierBox, HomeBox
 
 
@@ -243,3 +244,18 @@ def test_no_octets_of_a_parcel_break_the_reader(tmp_path: Path) -> None:
             if damaged != whole:
                 with pytest.raises(StickWrong):
                     folder.decoded(damaged).open(None)
+
+
+def test_a_connection_that_breaks_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, courier = HomeBox(100), CourierBox()
+    give(home, tmp_path)
+    broken = [GatewayError("connection-lost", "the connection to the agent broke")]
+    carry = courier.carry
+
+    def once_broken(*parcel: Any) -> Any:
+        if broken:
+            raise broken.pop()
+        return carry(*parcel)
+
+    monkeypatch.setattr(courier, "carry", once_broken)
+    assert take(courier, tmp_path).readings == 100

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,12 +19,11 @@ from gatepost.agent.cli.support.export_writers import appended, output
 from gatepost.agent.cli.support.formatting import count
 from gatepost.agent.cli.support.output import complain, say, say_json
 from gatepost.agent.cli.verbs.readings import moment
-from gatepost.client import GatewayClient, GatewayError, GatewayTimeout, NoAgent, RateLimited, Unavailable
+from gatepost.client import GatewayClient
 from gatepost.client.answers import ReadingPage
+from gatepost.client.retries import retried
 
 PAGE = 1000
-ATTEMPTS = 6  # at one page
-FIRST_WAIT = 0.5  # seconds, then twice as long each time
 
 verb = new()
 
@@ -185,31 +185,12 @@ def pages(
     GatewayError."""
     cursor = query.get("cursor")
     while True:
-        answer = _page(client, {**query, "limit": PAGE, "cursor": cursor}, tell, sleep)
+        asked = partial(client.readings, **{**query, "limit": PAGE, "cursor": cursor})
+        answer = retried(asked, sleep, lambda message: tell(message, ""))
         yield answer
         cursor = answer["cursor"]
         if cursor is None:
             return
-
-
-def _page(
-    client: GatewayClient, query: dict[str, Any], tell: Callable[[str, str], None], sleep: Callable[[float], None]
-) -> Any:
-    wait = FIRST_WAIT
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return client.readings(**query)
-        except (NoAgent, GatewayTimeout, RateLimited, Unavailable) as error:
-            again: GatewayError = error
-        except GatewayError as error:
-            if error.key != "connection-lost":
-                raise
-            again = error
-        seconds = max(wait, getattr(again, "retry_after", 0.0))
-        tell(f"{again.message}; trying again in {seconds:g} s", "")
-        sleep(seconds)
-        wait *= 2
-    return client.readings(**query)
 
 
 class _progress:  # noqa: N801
