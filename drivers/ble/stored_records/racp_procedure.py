@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 from enum import Enum
 from random import Random
-from typing import NamedTuple
 
 from gatepost.drivers.asking import forget_answers
 from gatepost.drivers.backoff import Backoff
@@ -25,19 +24,13 @@ from gatepost.drivers.reading import Reading, Reply
 ANSWER, RECORD = "racp", "record"
 IN_PROGRESS, CCC_IMPROPER = 0x80, 0x81  # ATT errors of the service
 NOT_COMPLETED = 8
-LONGEST_RETRY = 60.0  # seconds
+ASK = 4.0  # seconds for a procedure whose answer is one value
+QUIET = 20.0  # seconds between two records
+ABORT = 2.0  # seconds
+FAREWELL = 0.3  # seconds for an abort while the connection is being ended
+FIRST_RETRY, LONGEST_RETRY = 0.5, 60.0  # seconds after `not completed`
+TRIES = 5
 MOST_RECORDS = 1 << 17  # twice as many as there are numbers
-
-
-class RacpTiming(NamedTuple):
-    """Time limits of procedures, in seconds."""
-
-    ask: float = 4.0  # a procedure whose answer is one value
-    quiet: float = 20.0  # between two records
-    abort: float = 2.0
-    farewell: float = 0.3  # an abort while the connection is being ended
-    retry: float = 0.5  # after `not completed`; doubles
-    tries: int = 5
 
 
 class RacpOutcome(Enum):
@@ -66,25 +59,16 @@ def record(**known: object) -> Reply:
 class RacpProcedures:
     """Procedures on one control point, one at a time. Raises GattError, RecordsFailed, or what the link raises."""
 
-    def __init__(
-        self,
-        session: ProfileSession,
-        io: DeviceIO,
-        control: GattCharacteristic,
-        rng: Random | None = None,
-        timing: RacpTiming | None = None,
-    ) -> None:
+    def __init__(self, session: ProfileSession, io: DeviceIO, control: GattCharacteristic) -> None:
         self._session = session
         self._io = io
         self._control = control
-        self._rng = rng or Random()  # noqa: S311  # spreads retries
-        self._timing = timing or RacpTiming()
         self.seen: list[Reply] = []  # records of the last procedure that were only looked at; the newest ones
 
     async def count(self, request: bytes) -> int | None:
         """Number of records; None when the device does not tell."""
         try:
-            response = await self._perform(request, self._timing.ask, None)
+            response = await self._perform(request, ASK, None)
         except (GattError, RecordsFailed):
             return None  # not every device knows this question
         if response.op == RacpOp.COUNT_IS:
@@ -93,7 +77,7 @@ class RacpProcedures:
 
     async def report(self, request: bytes, total: int | None = None, quick: bool = False) -> RacpOutcome:
         """Records come while this waits. `quick`: there is one at most."""
-        response = await self._perform(request, self._timing.ask if quick else self._timing.quiet, total)
+        response = await self._perform(request, ASK if quick else QUIET, total)
         if response.response_code == racp.SUCCESS:
             return RacpOutcome.DONE
         if response.response_code == racp.NO_RECORDS:
@@ -101,8 +85,8 @@ class RacpProcedures:
         return RacpOutcome.REFUSED
 
     async def _perform(self, request: bytes, quiet: float, total: int | None) -> ControlPoint:
-        backoff = Backoff(self._rng, self._timing.retry, LONGEST_RETRY)
-        for left in reversed(range(self._timing.tries)):
+        backoff = Backoff(Random(), FIRST_RETRY, LONGEST_RETRY)  # noqa: S311  # spreads retries
+        for left in reversed(range(TRIES)):
             try:
                 response = await self._once(request, quiet, total)
                 if response.response_code != NOT_COMPLETED:
@@ -141,14 +125,14 @@ class RacpProcedures:
             raise RecordsFailed("the device stopped answering while it sent its records") from silent
         except asyncio.CancelledError:
             with contextlib.suppress(Exception):
-                await self._session.write(self._control, racp.ABORT, self._timing.farewell)
+                await self._session.write(self._control, racp.ABORT, FAREWELL)
             raise
 
     async def abort(self) -> None:
         """End what the device is doing; it may have come to its end by itself."""
         with contextlib.suppress(GattError, TimeoutError):
-            await self._session.write(self._control, racp.ABORT, self._timing.abort)
-            await self._io.wait(lambda item: _answer_to(item, RacpOp.ABORT), self._timing.abort)
+            await self._session.write(self._control, racp.ABORT, ABORT)
+            await self._io.wait(lambda item: _answer_to(item, RacpOp.ABORT), ABORT)
 
 
 def _relevant(item: Reading | Reply, op: int) -> ControlPoint | Reading | Reply | None:

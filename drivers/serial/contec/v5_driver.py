@@ -111,9 +111,9 @@ class ContecCms50dPlus(Driver):
     commands = (Command("read_stored", "Fetch the stored records that are not here yet", NoParameters, 1800.0),)
     source = "public decoders of the CMS50D+ (atbrask/CMS50Dplus)"
 
-    def __init__(self, options: Any = None, rng: random.Random | None = None) -> None:
+    def __init__(self, options: Any = None) -> None:
         super().__init__(options)
-        self._retry = ConversationRetry(rng or random.Random())  # noqa: S311  # a pause
+        self._retry = ConversationRetry(random.Random())  # noqa: S311  # a pause
         self._download = ContecDownload()
         self._reading = asyncio.Lock()
 

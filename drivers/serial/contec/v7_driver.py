@@ -84,10 +84,10 @@ class ContecCms50V7(Driver):
         Command("read_stored", "Fetch the stored records that are not here yet", NoParameters, 900.0),
     )
 
-    def __init__(self, options: Any = None, now: Now | None = None, rng: random.Random | None = None) -> None:
+    def __init__(self, options: Any = None, now: Now | None = None) -> None:
         super().__init__(options)
         self._now = now or _local_now
-        self._retry = ConversationRetry(rng or random.Random())  # noqa: S311  # a pause
+        self._retry = ConversationRetry(random.Random())  # noqa: S311  # a pause
         self._live = True
         self._download = ContecDownload()
         self._talking = asyncio.Lock()
