@@ -24,7 +24,7 @@ from gatepost.agent.core.clock_monitor import ClockMonitor
 from gatepost.agent.core.errors import GatepostError, NotConnected, UplinkError
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.core.topic_filter import TopicFilter
-from gatepost.agent.device_profiles import device_profiles
+from gatepost.agent.device_profiles import DeviceProfiles
 from gatepost.agent.devices.link_factory import HardwareLinks
 from gatepost.agent.devices.manager import DeviceManager
 from gatepost.agent.fleet.on_demand import FleetOnDemand
@@ -180,6 +180,7 @@ class App:
         self.devices.on_status = self._on_device_status
         self.store.on_condition.append(self._on_store_condition)
         gateway = self.current.settings.gateway
+        profiles = DeviceProfiles(lambda: self.current.settings, self.devices, self._resolve)
         context = UplinkContext(
             store=self.store,
             clock=self.clock,
@@ -190,7 +191,8 @@ class App:
             version=version("gatepost"),
             resolve=self._resolve,
             devices=self.devices.statuses,
-            profiles=lambda: device_profiles(self.current.settings, self.devices, self._resolve),
+            profiles=profiles.by_device,
+            read_tokens=profiles.read_tokens,
             on_command=self._on_command,
             on_connected=self._on_connected,
             followed=self._subscriptions.of,

@@ -15,6 +15,8 @@ def exclusive_access(database: Path) -> Iterator[None]:
     """No agent runs on this database, and none that ran before starts meanwhile; raises StoreError."""
     if not database.exists():
         raise StoreError(f"there is no database at {database}", "name the file, or the settings with --config")
+    if not database.is_file():  # opening a FIFO waits without end
+        raise StoreError(f"{database} is not a file", "name the database, or the settings with --config")
     try:
         held = state_dir_lock.take(database.parent) if (database.parent / state_dir_lock.NAME).exists() else None
     except StateDirInUse:

@@ -81,6 +81,7 @@ class BrokerFormat:
         if self._state is None:
             self._state = KeptState(await self._load(), self._changed)
         self.greeted = self.contract
+        await self._context.read_tokens()
         self.update_devices(self._routes)
         self.current = self._make(self._state, mqtt5)
         return self.current

@@ -15,6 +15,10 @@ from gatepost.agent.uplink.formats.interface import DeviceProfile
 from gatepost.agent.uplink.mqtt.inbox import InboundMessage
 
 
+async def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class UplinkContext:
     """Context of every link: store, clock and the rest of the agent, as far as brokers need them."""
@@ -31,6 +35,7 @@ class UplinkContext:
     on_connected: Callable[[str], Awaitable[None]]
     version: str = ""  # of the product
     profiles: Callable[[], Mapping[str, DeviceProfile]] = dict  # configured devices as formats see them
+    read_tokens: Callable[[], Awaitable[None]] = _nothing  # of those devices, before `profiles` is asked
     followed: Callable[[str], Mapping[str, int]] = lambda _: {}  # broker -> topic filters that people follow, QoS
     on_message: Callable[[str, InboundMessage], None] = lambda *_: None  # broker, a message on one of those
     further: Callable[[str], Collection[str]] = lambda _: ()  # broker -> keys of topics that others subscribe to

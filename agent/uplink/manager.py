@@ -41,6 +41,7 @@ class BrokerManager:
         changed = [name for name in self._links if name not in brokers]
         await asyncio.gather(*(self._stop(name) for name in changed))
         self._context.store.backlog.set_brokers(list(brokers))
+        await self._context.read_tokens()
         for name, settings in brokers.items():
             routes = BrokerRoutes(name, settings.routes, device_brokers, rooms)
             running = self._links.get(name)

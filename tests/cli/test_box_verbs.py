@@ -61,6 +61,13 @@ def test_store_repair_sets_a_damaged_database_aside(gatepost, database):
     assert len(list(database.parent.glob("*.damaged-*"))) >= 1
 
 
+def test_store_does_not_wait_for_a_fifo(gatepost, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for verb in ("check", "repair"):
+        shown = gatepost("store", verb, tmp_path / "fifo")
+        assert (shown.code, "is not a file" in shown.err) == (1, True)
+
+
 def test_store_leaves_a_running_agent_alone(gatepost, database):
     with state_dir_lock.take(database.parent):
         for verb in ("check", "repair"):

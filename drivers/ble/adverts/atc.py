@@ -1,4 +1,5 @@
-"""Xiaomi thermometers with custom firmware: service data 181A. The length tells the format.
+"""Xiaomi thermometers with custom firmware: service data 181A. The length tells the format, but 181A is everybody's
+(Environmental Sensing): what cannot be is another device's.
 
 ATC1441 (13 octets, big-endian) and pvvx (15, little-endian), and the encrypted forms of both (8 and 11 octets):
 github.com/pvvx/ATC_MiThermometer, "Bluetooth Advertising Formats" and custom_beacon.c.
@@ -24,6 +25,7 @@ _PVVX_INNER = Struct("<hHBB")
 ATC_SEALED, PVVX_SEALED = 8, 11
 _ASSOCIATED = b"\x11"
 _SPAN = 256
+ABSOLUTE_ZERO = -273.15
 
 UNITS = {"temperature": "Cel", "humidity": "%", "battery": "%", "battery_voltage": "mV"}
 
@@ -84,6 +86,8 @@ def _open(data: bytes, cipher: AdvertCipher | None, mac: bytes | None) -> bytes:
 def interpret(data: bytes, sender: AdvertSender) -> DecodedAdvert:
     """A reading of the metric environment; the battery also for the status."""
     measurement = decode(data, sender.cipher, sender.mac)
+    if measurement.battery_pct > 100 or measurement.temperature_c < ABSOLUTE_ZERO:  # of another device under 181A
+        raise FrameError("out_of_range")
     values: dict[str, Any] = {
         "temperature": measurement.temperature_c,
         "humidity": measurement.humidity_pct,

@@ -208,3 +208,9 @@ def test_other_lengths_are_no_govee(company, size):
     assert not govee.fits(bytes(size), company)
     with pytest.raises(FrameError):
         govee.decode(bytes(size), company)
+
+
+@pytest.mark.parametrize("data", ["a4c138d5d49801453e660b7b62", "a4c138d5d498f4453e510b7b62"])
+def test_what_no_thermometer_can_say_is_another_device_under_the_same_service(ear, maker, data):
+    """181A is everybody's, and a length proves nothing: a battery of 102 %, a temperature below absolute zero."""
+    assert ear().hear(maker(ATC, data)) == []
