@@ -25,6 +25,10 @@ class CommitSchedule(Protocol):
     interval: float
     on_turn: list[Callable[[], None]]
 
+    def until_turn(self) -> float:
+        """Seconds for which what is appended from now on would wait for its commit."""
+        ...
+
 
 class HardwareLinks:
     """Serial ports, ports on a network, Bluetooth LE, and the kernel's 1-wire files. Owned by Devices.
@@ -97,7 +101,7 @@ class HardwareLinks:
             return PortWatch()
 
         def wide() -> float:
-            return commits.interval if commits.interval <= WIDEST and not self._judges else 0.0
+            return commits.until_turn() if commits.interval <= WIDEST and not self._judges else 0.0
 
         watch = PortWatch(wide=wide)
         commits.on_turn.append(watch.gather)

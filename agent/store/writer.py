@@ -212,6 +212,12 @@ class StoreWriter:
         self._waiters.append((seq, future))
         await future
 
+    def until_turn(self) -> float:
+        """Seconds for which what is appended from now on would wait for its commit."""
+        wait = self._wait()
+        begins = self._queue and self._begun == self.committed  # what waits is committed now, without it
+        return self.interval if begins and not wait else wait
+
     def refuse(self, why: str | None) -> None:
         self.refusing = why
         self._make_room()
@@ -273,10 +279,15 @@ class StoreWriter:
         finally:
             self._idle = None
 
+    def _wait(self) -> float:
+        """Seconds until a commit may begin."""
+        wait = self._last + self.interval - self._clock.monotonic()
+        return wait if wait > min(EARLY, self.interval / 20) else 0.0
+
     async def _turn(self) -> None:
         """Until the next commit may begin."""
-        wait = self._last + self.interval - self._clock.monotonic()
-        if wait <= min(EARLY, self.interval / 20) or self._hurried or self._closing:
+        wait = self._wait()
+        if not wait or self._hurried or self._closing:
             return
         loop = asyncio.get_running_loop()
         paced = self._paced = loop.create_future()

@@ -18,8 +18,11 @@ from gatepost.drivers.serial.port.port_watch import STEP
 
 class Commits:
     def __init__(self, interval: float) -> None:
-        self.interval = interval
+        self.interval = self.left = interval
         self.on_turn: list[Callable[[], None]] = []
+
+    def until_turn(self) -> float:
+        return self.left
 
 
 def nothing(*_: Any) -> None:
@@ -46,8 +49,10 @@ def test_ports_are_read_with_the_commits_where_these_are_often_enough(interval: 
     links = links_of(commits)
     assert width(links) == wide
     assert len(commits.on_turn) == 1
-    commits.interval = 0.08  # the settings change while it runs
+    commits.interval = commits.left = 0.08  # the settings change while it runs
     assert width(links) == 0.08
+    commits.left = 0.0  # what comes now would be written down at once
+    assert width(links) == STEP
 
 
 def test_where_a_reading_may_be_urgent_it_is_read_as_soon_as_ever() -> None:

@@ -247,3 +247,15 @@ async def test_who_is_in_a_hurry_waits_for_nobody_to_bring_more(start: Any) -> N
         await run.put_all(1)
         run.store.writer.on_turn.append(lambda: pytest.fail("asked"))
         await asyncio.wait_for(run.store.stored(run.put(2), hurry=True), 10)
+
+
+async def test_how_long_a_reading_would_wait_for_its_commit_is_told(start: Any) -> None:
+    async with start(StoreSettings(commit_interval=3600.0)) as run:
+        writer = run.store.writer
+        assert writer.until_turn() == 0
+        run.put(1)
+        assert writer.until_turn() == 3600.0  # the commit of that one begins now
+        await run.store.stored(1)
+        assert 3500.0 < writer.until_turn() < 3600.0
+        run.put(2)
+        assert 3500.0 < writer.until_turn() < 3600.0

@@ -22,7 +22,8 @@ class PortWatch:
     nobody has spoken between two points of it. So a line that arrives octet by octet costs one wake-up, many ports cost
     no more of them than one, and silent ports none at all.
 
-    `wide` says how far apart the looks may be while little comes and nobody waits for an answer.
+    `wide` says how long the next look may wait while little comes and nobody waits for an answer: as long as what it
+    brings would have to wait anyway.
     """
 
     def __init__(self, step: float = STEP, wide: Callable[[], float] | None = None) -> None:
