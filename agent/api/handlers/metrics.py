@@ -90,7 +90,7 @@ def _store(stats: dict[str, Any]) -> Iterator[MetricSample]:
 def _device(view: DeviceView) -> Iterator[MetricSample]:
     label = (("device", str(view["id"])),)
     yield MetricSample("gatepost_device_up", "Whether the device is online.", view["status"] == "online", label)
-    text = "Whether the device needs a person; one that sleeps between its measurements does not."
+    text = "Whether the device needs attention; one that sleeps between its measurements does not."
     yield MetricSample("gatepost_device_error", text, view["condition"] == "error", label)
     yield MetricSample("gatepost_device_readings_total", "Readings reported.", view.get("readings") or 0, label)
     yield MetricSample(
@@ -139,7 +139,7 @@ def _fleet(fleet: dict[str, Any] | None) -> Iterator[MetricSample]:
 def _broker(state: BrokerView, owed: dict[str, Any], now: float) -> Iterator[MetricSample]:
     label = (("broker", str(state["name"])),)
     yield MetricSample("gatepost_broker_up", "Whether the broker is connected.", state["state"] == "connected", label)
-    text = "Whether the broker needs a person; one that was switched off does not."
+    text = "Whether the broker needs attention; one that was switched off does not."
     yield MetricSample("gatepost_broker_error", text, state["condition"] == "error", label)
     text = "Subscriptions to commands that the broker does not grant."
     yield MetricSample("gatepost_broker_refused_subscriptions", text, len(state["refused_topics"]), label)
