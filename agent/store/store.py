@@ -407,11 +407,12 @@ class Store:
 
     def _deleted(self, lo: int, hi: int) -> None:
         self.queries.zones.forget(lo, hi)
-        self.summaries.wake()
+        self.summaries.wake(hi)
 
     def _stored(self, batch: list[Record]) -> None:
-        self.retention.grown(self.recent.extend(batch) + 40 * len(batch))
-        self.summaries.grown(self.head)
+        octets = self.recent.extend(batch)
+        self.retention.grown(octets + 40 * len(batch))
+        self.summaries.stored(batch, octets)
         for listener in tuple(self.on_stored):
             try:
                 listener()

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepost.agent.core.clock import US, Stamp
-from gatepost.agent.store.curves import summary_writer
 from gatepost.agent.store.curves.buckets import columns, numbers
 from gatepost.agent.store.curves.reader import CurveName
+from gatepost.agent.store.curves.summary_writer import SummaryWriter
+from gatepost.agent.store.curves.zone_summary import COARSE_STEP, STEP
 from gatepost.agent.store.zone_map import ZONE_ROWS
 from tests.store.conftest import GOOD, database, until
 
@@ -86,13 +87,61 @@ async def test_summaries_and_rows_tell_the_same(start):
         }
 
 
+async def test_a_zone_is_summarised_as_it_grows_and_the_same_as_out_of_the_file(start, monkeypatch):
+    read = []
+    out_of_the_file = SummaryWriter._read
+
+    async def noted(self, zone):
+        read.append(zone)
+        return await out_of_the_file(self, zone)
+
+    def kept():
+        with database(running.store.path) as db:
+            tables = [db.execute(f"SELECT * FROM {name} WHERE zone = 1").fetchall() for name in names]
+        return [sorted(rows) for rows in tables]
+
+    monkeypatch.setattr(SummaryWriter, "_read", noted)
+    names = ("summary", "summary_zone")
+    async with start() as running:
+        for n in range(2 * ZONE_ROWS):
+            body = {"spo2": 90 + n % 10 if n % 7 else 91.5, "mode": "x", **({"pulse": n} if n % 3 else {})}
+            seq = await put(running, n, body, device=f"d{n % 5}", mono=n * US, in_step=n % 11 != 0)
+            if n % 2000 == 0:
+                running.store.event("test", {"n": n})
+        await running.store.stored(seq)
+        await summarised(running, 2)
+        grown = kept()
+        assert read == [0]  # it was begun before the start
+        assert len(grown[0]) > 50
+        with database(running.store.path) as db:
+            for name in names:
+                db.execute(f"DELETE FROM {name} WHERE zone = 1")
+        running.store.summaries.wake()
+        await summarised(running, 2)
+        assert (read, kept()) == ([0, 1], grown)
+
+
+async def test_rows_that_go_while_their_zone_grows_are_in_no_summary(start):
+    async with start(brokers=()) as running:
+        await fill(running, ZONE_ROWS + 6000)
+        await running.store.retention._delete(0, 0, ZONE_ROWS + 3000)
+        await fill(running, ZONE_ROWS - 6000)
+        await until(lambda: running.store.summaries._newest._summary.zone == 2)
+
+        def rows():
+            with database(running.store.path) as db:
+                return db.execute("SELECT sum(count) FROM summary WHERE zone = 1").fetchone()[0]
+
+        await until(lambda: rows() == ZONE_ROWS - 3000)
+
+
 async def test_what_would_cost_too_much_comes_coarser(start, monkeypatch):
     monkeypatch.setattr("gatepost.agent.store.curves.reader.RAW_ROWS", 1000)
     async with start() as running:
         await fill(running, ZONE_ROWS)
         await summarised(running, 1)
         found = await running.store.history.curves("d", None, T0, T0 + ZONE_ROWS, 10)
-        assert found.step == summary_writer.STEP
+        assert found.step == STEP
         assert found.since % found.step == found.until % found.step == 0
 
 
@@ -178,10 +227,7 @@ async def test_what_was_deleted_is_in_no_summary(start):
             await until(lambda: db.execute("SELECT min(zone) FROM summary").fetchone() == (1,))
             oldest = T0 + ZONE_ROWS + 4000
             await until(
-                lambda: (
-                    db.execute("SELECT min(bucket) FROM summary").fetchone()[0]
-                    >= oldest - summary_writer.COARSE_STEP - summary_writer.STEP
-                )
+                lambda: db.execute("SELECT min(bucket) FROM summary").fetchone()[0] >= oldest - COARSE_STEP - STEP
             )
 
 
