@@ -73,7 +73,7 @@ def test_routes_say_where_a_reading_goes_and_why(gatepost, settings) -> None:
     lab = [(row["topic"], row["rule"]) for row in rows if row["broker"] == "lab"]
     assert lab == [("devices/strap/data", "routes.0")]  # what stands behind it is never reached
     [home] = [row for row in rows if row["broker"] == "home"]
-    assert (home["topic"], "no waveforms" in home["rule"]) == ("gatepost/ward-7/strap/ecg", True)
+    assert (home["topic"], "waveforms are not sent" in home["rule"]) == ("gatepost/ward-7/strap/ecg", True)
     assert "brokers does not name it" in next(row["rule"] for row in rows if row["broker"] == "other")
     assert "alarm/Bed 4/strap" in gatepost("routes", "strap", "--config", settings).out
     rows = json.loads(gatepost("routes", "strap", "-m", "heart_rate", "--config", settings, "--json").out)["routes"]

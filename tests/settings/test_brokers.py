@@ -125,6 +125,15 @@ def test_the_uplink_fills_the_topics_that_are_judged_here():
         ({"format": "senml", "options": "{enc: cbor}"}, "1:57 unknown-key brokers.a.options.enc"),
         ({"format": "fhir", "options": "{device_zone: Mars/Base}"}, "1:46 bad-option brokers.a.options"),
         ({"format": "thingsboard", "routes": "[{topic: x}]"}, "1:70 bad-topic brokers.a.routes.0.topic"),
+        (
+            {"format": "homeassistant", "options": "{birth_topic: 'a/#'}"},
+            "1:78 bad-pattern brokers.a.options.birth_topic",
+        ),
+        ({"format": "senml", "options": "{base_name: 'urn:{ward}:'}"}, "1:68 bad-pattern brokers.a.options.base_name"),
+        (
+            {"format": "fhir", "options": "{systems: {patient: a b}}"},
+            "1:75 bad-pattern brokers.a.options.systems.patient",
+        ),
         ({"format": "thingsboard", "routes": "[{qos: 2}]"}, "w 1:68 no-effect brokers.a.routes.0.qos"),
         (
             {"format": "homeassistant", "topics": "{data: 'x/{device}'}"},

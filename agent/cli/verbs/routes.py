@@ -13,7 +13,8 @@ from gatepost.agent.cli.support.output import complain, say, say_json, table
 from gatepost.agent.core.errors import NotFound
 from gatepost.agent.process.exits import ExitCode
 from gatepost.agent.settings.model import BrokerSettings, RouteRule, Settings
-from gatepost.agent.settings.rules.formats import WAVEFORM_METRICS
+from gatepost.agent.settings.rules.formats import WAVEFORM_METRICS, carries_waveforms
+from gatepost.agent.uplink.broker_format import options_of
 from gatepost.agent.uplink.formats import catalogue
 from gatepost.agent.uplink.formats.interface import ContractFormat, PayloadFormat
 from gatepost.agent.uplink.routing import EVERYTHING, BrokerRoutes
@@ -120,13 +121,13 @@ def _by_rule(
             reason += f", the newest in {rule.every:g} s"
     if rule.drop:
         return _row(name, metric, "", "", f"{reason}: dropped")
+    if metric in WAVEFORM_METRICS and not carries_waveforms(kind, options_of(kind, broker.options)):
+        reason += f"; waveforms are not sent in format {kind.name}"
     if kind.reading_qos is not None:
         return _row(name, metric, f"(fixed by {broker.format})", kind.reading_qos, reason)
     topic = topics("data", device, known, "{value}", rule.topic)
     if rule.retain:
         reason += ", retained"
-    if metric in WAVEFORM_METRICS and not kind.waveforms:
-        reason += f"; format {kind.name} carries no waveforms"
     alone = rule.topic is not None or rule.retain or rule.every > 0
     if broker.batch.readings > 1 and kind is ContractFormat and not alone:
         reason += f"; several together on {topics('batch')}"

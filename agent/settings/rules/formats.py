@@ -56,13 +56,22 @@ def check_format(rules: RuleContext, path: Path, written: MapNode | None) -> Non
         for key, message, hint in kind.warnings(options, _profiles(rules, path)):
             rules.warn((*path, *key.split(".")), "format-limit", message, hint)
         _check_tokens(rules, path, kind, options)
-    if not kind.waveforms:
+    if not carries_waveforms(kind, options):
         for name, driver in rules.drivers.items():
             curves = sorted(set(driver.metrics) & WAVEFORM_METRICS)
             if curves and _reports(rules, name, path[1]):
                 message = f"format {kind.name} carries no waveforms: {curves[0]} of {name} is not sent"
-                rules.warn((*path, "format"), "format-limit", message, "give the waveforms to another broker")
+                hint = "give the waveforms to another broker"
+                if kind.waveforms:
+                    message = f"{curves[0]} of {name} is not sent without options.waveforms"
+                    hint = f"options: {{waveforms: true}}, or {hint}"
+                rules.warn((*path, "format"), "format-limit", message, hint)
                 break
+
+
+def carries_waveforms(kind: type[PayloadFormat], options: Any) -> bool:
+    """Some formats do only where their option `waveforms` says so."""
+    return kind.waveforms and bool(getattr(options, "waveforms", True))
 
 
 def _check_tokens(rules: RuleContext, path: Path, kind: type[PayloadFormat], options: Any) -> None:

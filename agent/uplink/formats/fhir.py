@@ -45,6 +45,7 @@ from gatepost.agent.uplink.formats.stored_reading import COUNTS, StoredReading
 from gatepost.drivers.catalogue import LIST
 
 Described = msgspec.Meta
+Uri = Annotated[str, Described(pattern=r"^[^\s|]+$")]
 Resource = dict[str, Any]
 GATEWAY_EXTENSION = "http://hl7.org/fhir/StructureDefinition/observation-gatewayDevice"
 KPA_TO_MMHG = 7.500615613
@@ -56,9 +57,9 @@ IN_A_QUERY = str.maketrans({each: f"%{ord(each):02X}" for each in "%&+#"} | {eac
 class FhirSystems(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Identifier systems (URIs) of patients, devices and readings."""
 
-    patient: Annotated[str, Described(description="of patient references")] = "urn:gatepost:patient"
-    device: Annotated[str, Described(description="of devices")] = "urn:gatepost:device"
-    reading: Annotated[str, Described(description="of readings")] = "urn:gatepost:reading"
+    patient: Annotated[Uri, Described(description="of patient references")] = "urn:gatepost:patient"
+    device: Annotated[Uri, Described(description="of devices")] = "urn:gatepost:device"
+    reading: Annotated[Uri, Described(description="of readings")] = "urn:gatepost:reading"
 
 
 class FhirOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,7 +117,8 @@ class FhirFormat(PayloadFormat):
         return [self.message(reading, orjson.dumps(bundle), self._content_type)]
 
     def _entry(self, kind: str, system: str, identity: str, resource: Resource, url: str) -> Resource:
-        condition = f"identifier={getattr(self._systems, system)}|{identity.translate(IN_A_QUERY)}"
+        both = (getattr(self._systems, system), identity)
+        condition = f"identifier={'|'.join(each.translate(IN_A_QUERY) for each in both)}"
         return {
             "fullUrl": url,
             "resource": resource,

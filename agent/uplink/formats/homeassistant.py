@@ -31,6 +31,7 @@ from gatepost.agent.uplink.formats.scalar import metric_name
 from gatepost.agent.uplink.formats.stored_reading import COUNTS, StoredReading
 
 Described = msgspec.Meta
+Topic = Annotated[str, Described(pattern="^[^+#]+$")]
 BIRTH_SPREAD = 5.0  # seconds within which discovery is told again after Home Assistant started
 COMPONENTS, LAST, STATUS = "components:", "last:", "status:"  # keys of the kept state
 ONLINE_TEMPLATE = "{{ 'ON' if value_json.status == 'online' else 'OFF' }}"
@@ -44,9 +45,9 @@ INFO = {"manufacturer": "manufacturer", "model": "model", "serial": "serial_numb
 class HomeAssistantOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Options of format `homeassistant`."""
 
-    discovery_prefix: Annotated[str, Described(pattern="^[^+#]+$", description="of Home Assistant")] = "homeassistant"
+    discovery_prefix: Annotated[Topic, Described(description="of Home Assistant")] = "homeassistant"
     birth_topic: Annotated[
-        str | None, Described(description="where Home Assistant says that it started; default <prefix>/status")
+        Topic | None, Described(description="where Home Assistant says that it started; default <prefix>/status")
     ] = None
     retain: Annotated[bool, Described(description="keep the last state at the broker; without it some are missed")] = (
         True

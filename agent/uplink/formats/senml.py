@@ -26,6 +26,8 @@ from gatepost.agent.uplink.formats.interface import (
 from gatepost.agent.uplink.formats.stored_reading import StoredReading
 
 Described = msgspec.Meta
+_FILLED = r"\{gateway\}|\{device\}"
+BASE_NAME = rf"^([A-Za-z0-9]|{_FILLED})([-A-Za-z0-9:./_]|{_FILLED})*$"  # RFC 8428, section 4.5.1
 Records = list[dict[str, Any]]
 
 # UCUM -> (registered primary unit, factor, what is subtracted first); RFC 8428, section 12.1 and the IANA registry.
@@ -81,7 +83,7 @@ class SenmlOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     encoding: Annotated[Literal["json", "cbor"], Described(description="how packs are written")] = "json"
     base_name: Annotated[
         str,
-        Described(pattern="^[A-Za-z0-9][-A-Za-z0-9:./_{}]*$", description="begins each name; {gateway}, {device}"),
+        Described(pattern=BASE_NAME, description="begins each name; {gateway}, {device}"),
     ] = "urn:gatepost:{gateway}:{device}:"
 
 
