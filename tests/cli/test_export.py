@@ -222,3 +222,17 @@ def test_with_other_options_it_begins_anew(place, tmp_path):
     assert path.read_bytes() == b"another"
     assert [each.name for each in tmp_path.glob("*out.csv*")] == ["out.csv"]
     assert not list(tmp_path.glob(".out.csv*"))
+
+
+def test_a_terminal_gets_no_escape_sequence_of_a_device(monkeypatch):
+    raw = io.BytesIO()
+    terminal = io.TextIOWrapper(raw, write_through=True)
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stdout", terminal)
+    reading = ReadingDict({"id": "a", "device_id": "d", "metric_type": "m", "state": "\u202e\x1b]0;x\x07"})
+    for form in ("csv", "jsonl"):
+        with output("-", form, False) as out:
+            out.write([reading])
+    text = raw.getvalue().decode()
+    assert "\\u202e\\u001b]0;x\\u0007" in text
+    assert text.replace("\r\n", "").replace("\n", "").isprintable()

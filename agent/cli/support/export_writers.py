@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Protocol, cast
 import orjson
 
 from gatepost.agent.core.errors import GatepostError
+from gatepost.agent.core.printable import printable
 from gatepost.agent.store import csv_export
 from gatepost.agent.store.csv_export import cell, value_rows
 from gatepost.client import ReadingDict
@@ -82,6 +83,21 @@ def appended(form: str, file: BinaryIO, begun: bool) -> ExportOutput:
     return writer
 
 
+class _TerminalFile:
+    """Standard output that is a terminal: what it would obey appears as JSON escapes; programs get it as it is."""
+
+    def write(self, data: bytes) -> int:
+        sys.stdout.buffer.write(printable(data.decode(), "\r\n\t").encode())
+        return len(data)
+
+    def writelines(self, lines: Iterable[bytes]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        sys.stdout.buffer.flush()
+
+
 FORMATS: dict[str, Any] = {"csv": _Csv, "jsonl": _Lines, "parquet": _Parquet}
 
 
@@ -92,7 +108,7 @@ def output(file: str, form: str, force: bool) -> Iterator[ExportOutput]:
         if form == "parquet":
             raise GatepostError("parquet cannot be written to the standard output", "name a file")
         sys.stdout.flush()
-        out = FORMATS[form](sys.stdout.buffer)
+        out = FORMATS[form](_TerminalFile() if sys.stdout.isatty() else sys.stdout.buffer)
         try:
             yield out
         finally:  # also when nobody reads on: what is not detached would close the standard output with itself
