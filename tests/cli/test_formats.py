@@ -48,12 +48,22 @@ def test_a_sample_of_a_configured_device_needs_no_broker(gatepost, settings, nam
     arguments = ("formats", name, "--sample", "--device", "strap", "--config", settings, "--json")
     sample = json.loads(gatepost(*arguments).out)["sample"]
     told = json.dumps(sample)
-    assert "strap" in told or name == "datastream"  # whose telemetry names none of its values
+    assert "strap" in told
     assert "cuff-3" not in told
     if name == "homeassistant":
         components = [one["payload"]["components"] for one in sample if "strap/config" in one["topic"]]
         assert "command_read_now" in components[-1]
         assert any("heart_rate" in key for key in components[-1])
+
+
+def test_a_sample_without_a_name_is_of_the_first_device_that_reports_there(gatepost, settings) -> None:
+    settings.write_text(
+        SETTINGS + '  cuff: {driver: ble-blood-pressure, address: "AA:BB:CC:DD:EE:FE", brokers: [other]}\n'
+    )
+    for name, device in (("homeassistant", "strap"), ("devices", "strap"), ("scalar", "strap")):
+        told = gatepost("formats", name, "--sample", "--config", settings).out
+        assert device in told
+        assert "cuff" not in told
 
 
 def test_a_sample_of_a_device_that_is_not_there(gatepost, settings) -> None:

@@ -54,8 +54,9 @@ def show(
 ) -> None:
     """List the payload formats, or explain one.
 
-    Options, topics, and with --sample the messages of a reading: of a blood pressure monitor, or with --device as the
-    settings have the device, and the broker with this format where there is one.
+    Options, topics, and with --sample the messages of a reading, as the settings have the device, and the broker with
+    this format where there is one: of the device that is named, else of the first one; without settings of a blood
+    pressure monitor.
 
     Needs no agent and no broker.
 
@@ -73,7 +74,8 @@ def show(
     explained = _explained(name)
     if sample:
         where = config or default_config()
-        explained["sample"] = _sample(name) if device is None else _configured(name, device, where)
+        shown = device or _first_device(name, where)
+        explained["sample"] = _sample(name) if shown is None else _configured(name, shown, where)
     if json:
         say_json(explained)
     else:
@@ -109,6 +111,17 @@ def _sample(name: str) -> list[dict[str, Any]]:
     return _played(name, broker, profile, SAMPLE)
 
 
+def _first_device(name: str, config: Path) -> str | None:
+    """The first device of the settings, best one that reports to a broker with this format."""
+    settings = load_settings(config).settings if config.exists() else None
+    if settings is None:
+        return None
+    brokers = {each for each, broker in settings.brokers.items() if broker.format == name}
+    devices = settings.devices
+    there = [each for each, one in devices.items() if one.brokers is None or brokers.intersection(one.brokers)]
+    return next(iter([*(there if brokers else ()), *devices]), None)
+
+
 def _configured(name: str, device: str, config: Path) -> list[dict[str, Any]]:
     """As `_sample`, of a device of the settings, and for the first broker that has the format."""
     settings = load_settings(config).settings
@@ -128,6 +141,8 @@ def _configured(name: str, device: str, config: Path) -> list[dict[str, Any]]:
     common = {key: value for key, value in SAMPLE.items() if key not in SAMPLE["units"]}
     reading = {**common, "gateway_id": settings.gateway.id, "device_id": device, **sample_reading(one)}
     reading["id"] = f"{settings.gateway.id}:6f2c9a1b:1042"
+    if name == "datastream" and "topics" not in broker:  # no broker says which id a value has
+        broker["options"] = {"telemetry": {value: number for number, value in enumerate(reading["units"], 11)}}
     if one.patient:
         reading["patient_id"] = one.patient
     profile: dict[str, Any] = {"driver": one.driver, "name": one.label or "", "address": one.address}
