@@ -6,6 +6,7 @@ import asyncio
 import socket
 import sqlite3
 import tempfile
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pytest
 from gatepost.agent.cli.entry import main
 from gatepost.agent.main import _undo_unconfirmed
 from gatepost.agent.settings import load
+from gatepost.agent.settings.trial import changes
+from gatepost.agent.settings.trial.changes import settings_of_yaml
 from gatepost.agent.settings.trial.record import PENDING, TrialRecord, put_back, revert_at_start, write_record
 from gatepost.drivers.driver import Registry
 from tests.api.real import running, written
@@ -165,6 +168,20 @@ async def test_yaml_is_taken_as_a_settings_file_has_it(folder):
         broken = await http.post("settings/apply", json={"yaml": "store: [\n", "name": "new.yaml"})
         assert broken.status_code == 422
         assert broken.json()["error"]["where"].startswith("new.yaml:")
+
+
+async def test_yaml_is_read_off_the_loop(folder, monkeypatch):
+    threads = []
+
+    def read(data, name):
+        threads.append(threading.get_ident())
+        return settings_of_yaml(data, name)
+
+    monkeypatch.setattr(changes, "settings_of_yaml", read)
+    async with running(written(folder)) as (_, http):
+        assert (await http.post("settings/preview", json={"yaml": "store: {keep: 3d}"})).status_code == 200
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
 
 
 @pytest.mark.parametrize(

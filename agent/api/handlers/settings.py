@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, cast
 
 from gatepost.agent.api.http.router import ApiRequest
@@ -48,7 +49,7 @@ async def schema(request: ApiRequest) -> SettingsSchema:
 
 
 async def preview(request: ApiRequest) -> PreviewView:
-    found = await request.app.changes.preview(_wanted(request.body))
+    found = await request.app.changes.preview(await _wanted(request.body))
     return {
         "ok": not found.problems,
         "file": str(found.file),
@@ -63,7 +64,7 @@ async def preview(request: ApiRequest) -> PreviewView:
 async def apply(request: ApiRequest) -> AppliedView:
     body = request.body
     within = None if body.confirm is None else _seconds(body.confirm)
-    done = await request.app.changes.apply(_wanted(body), within, request.source)
+    done = await request.app.changes.apply(await _wanted(body), within, request.source)
     return {
         "applied": True,
         "changed": done.changed,
@@ -84,14 +85,15 @@ async def revert(request: ApiRequest) -> TrialEnded:
     return {"trial": cast("TrialView", await request.app.changes.trial.revert(request.source))}
 
 
-def _wanted(body: SettingsChangeBody) -> WantedChange:
+async def _wanted(body: SettingsChangeBody) -> WantedChange:
     from gatepost.agent.settings.trial.changes import WantedChange, settings_of_yaml
 
     if body.yaml is None:
         return WantedChange(body.settings, body.unset)
     if body.settings:
         raise BadInput("yaml, settings: give only one of the two", "one of the two")
-    return WantedChange(settings_of_yaml(body.yaml.encode(), body.name), body.unset)
+    read = await asyncio.to_thread(settings_of_yaml, body.yaml.encode(), body.name)  # half a MB takes seconds
+    return WantedChange(read, body.unset)
 
 
 def _seconds(text: str) -> float:
