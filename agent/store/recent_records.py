@@ -11,6 +11,7 @@ from gatepost.agent.store.model import Record
 MAX_ROWS = 4000
 MAX_BYTES = 1_000_000
 ROW_COST = 200  # octets that a record takes beside its body
+UNASKED = 8  # commits in which nobody wanted any: from then on only the newest one's are kept
 
 
 class RecentRecords:
@@ -20,9 +21,15 @@ class RecentRecords:
         self.start = start
         self._records: list[Record] = []
         self._bytes = 0
+        self._unasked = 0
 
     def extend(self, records: Sequence[Record]) -> int:
         """The octets of their bodies."""
+        if not records:
+            return 0
+        if self._unasked >= UNASKED:
+            self.start, self._records, self._bytes = records[0].seq, [], 0
+        self._unasked += 1
         self._records.extend(records)
         octets = sum([len(record.body) for record in records])
         self._bytes += octets + ROW_COST * len(records)
@@ -32,6 +39,7 @@ class RecentRecords:
 
     def since(self, seq: int, limit: int) -> list[Record] | None:
         """Records from `seq` on, or None when the tail does not reach back that far."""
+        self._unasked = 0
         if seq < self.start:
             return None
         at = seq - self.start
