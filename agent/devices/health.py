@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gatepost.agent.core.clock import Clock, rfc3339
-from gatepost.agent.core.conditions import USUAL
+from gatepost.agent.core.conditions import GOODBYE, USUAL
 from gatepost.drivers.ble.peripheral import GattError
 from gatepost.drivers.driver import CommandFailed, WrongDevice
 from gatepost.drivers.link import LinkFailed
@@ -161,6 +161,8 @@ class DeviceHealth:
 
     def _worth_a_warning(self, state: DeviceState, key: str) -> bool:
         if state not in (DeviceState.OFFLINE, DeviceState.ERROR):
+            return False
+        if key == GOODBYE:
             return False
         if key not in USUAL:
             return True

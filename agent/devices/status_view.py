@@ -19,6 +19,7 @@ def view_of(session: DeviceSession, clock: Clock) -> DeviceView:
         faults[kind] = faults.get(kind, 0) + count
     retry_at = session.retry_at
     now, traffic = clock.now().mono, session.pipeline.traffic
+    quiet_for = None if session.queue.paused else traffic.quiet_for(now, health.online)
     reason = health.reason if health.reason.key or session.desired.reporting else _stopped(session)
     view = DeviceView(
         id=session.name,
@@ -35,6 +36,8 @@ def view_of(session: DeviceSession, clock: Clock) -> DeviceView:
             monitoring=session.desired.reporting,
             streams=session.driver.streams,
             seen=counters.readings > 0,
+            quiet_for=quiet_for,
+            rhythm=traffic.usual_gap,
         ),
         since=rfc3339(health.since),
         reason=reason.key or None,
@@ -57,7 +60,7 @@ def view_of(session: DeviceSession, clock: Clock) -> DeviceView:
         dropped=counters.dropped,
         reconnects=counters.reconnects,
         next_retry_in=None if retry_at is None else round(max(0.0, retry_at - clock.monotonic()), 3),
-        quiet_for=None if session.queue.paused else traffic.quiet_for(now, health.online),
+        quiet_for=quiet_for,
         usual_gap=traffic.usual_gap if session.driver.streams and not session.liveness.silenced_by_command else None,
     )
     if health.doing is not None:

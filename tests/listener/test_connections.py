@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gatepost.agent.core.clock import US
+from gatepost.agent.devices.status_view import view_of
 from gatepost.agent.listener.packets import PublishPacket, SignalPacket, WillMessage
 from gatepost.agent.listener.properties import DISCONNECT, PINGRESP
 from tests.listener.rig import MQTT_3, MQTT_5, ListenerRig
@@ -96,6 +97,22 @@ async def test_status_goes_with_the_connection(tmp_path: Path, version: int) -> 
             await client.disconnect()
         await until(lambda: rig.statuses["plug-3"]["status"] == "offline")
         assert rig.statuses["plug-3"]["reason"] == "disconnected"
+
+
+async def test_a_device_that_connects_for_each_message_is_as_it_should_be(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with ListenerRig(tmp_path, {"plug-3": {}}) as rig:
+        caplog.clear()
+        for number in range(6):
+            async with rig.client() as client:
+                await client.publish("devices/plug-3/data", {"n": number})
+                if number % 2:
+                    await client.disconnect()
+            await until(lambda: rig.statuses["plug-3"]["status"] == "offline")
+        view = view_of(rig.devices._sessions["plug-3"], rig.clock)
+        assert (view["status"], view["condition"]) == ("offline", "idle")
+        assert "the device disconnected" not in caplog.text  # nothing to warn of
 
 
 async def test_the_will_says_why(tmp_path: Path) -> None:

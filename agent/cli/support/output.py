@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from gatepost.agent.cli.support.tables import BELOW, GAP, NOTHING, ColumnPlan, fold
-from gatepost.agent.core.conditions import USUAL
+from gatepost.agent.core.conditions import GOODBYE, USUAL
 from gatepost.agent.core.printable import in_colour, printable, printable_colours
 
 GOOD = frozenset({"online", "connected", "ok", "synchronised", "done", "healthy", "accepted", "applied", "recognised"})
@@ -84,7 +84,9 @@ def state(word: str) -> str:
     if not coloured():
         return word
     name, _, reason = word.strip().rstrip(")").partition(" (")
-    mood = "middling" if reason in USUAL else "good" if name in GOOD else "bad" if name in BAD else "middling"
+    mood = (
+        "middling" if reason in {*USUAL, GOODBYE} else "good" if name in GOOD else "bad" if name in BAD else "middling"
+    )
     return in_colour(word, COLOURS[mood])
 
 
