@@ -9,6 +9,8 @@ from pathlib import Path
 
 from gatepost.agent.cli import default_config
 
+INTERRUPTED = 128 + 2  # as shells have it for SIGINT
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 1 failed, 2 usage, 78 settings wrong."""
@@ -18,9 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = run_config(words)
     if config is not None:
         gc.disable()  # what is imported stays: to look for garbage among it is a part of the start
-        from gatepost.agent.main import run_agent
+        try:
+            from gatepost.agent.main import run_agent
 
-        return run_agent(config)
+            return run_agent(config)
+        except KeyboardInterrupt:  # before the agent listens for it
+            return INTERRUPTED
     from gatepost.agent.cli.main import gatepost
 
     return gatepost(words)

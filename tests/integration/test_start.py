@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gatepost.agent.cli import entry
 from tests.uplink.broker import running
 
 from .rig import Mosquitto, agent, lines, listening, settings_for, twin
@@ -209,3 +210,12 @@ async def test_a_signal_in_the_middle_of_the_start_ends_it(tmp_path: Path) -> No
             assert one.process is not None
             one.process.send_signal(signal.SIGTERM)
             assert await one.ended() in (0, -signal.SIGTERM)
+
+
+def test_ctrl_c_in_the_middle_of_a_start_ends_it_without_a_traceback(monkeypatch):
+    def interrupted(config):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gatepost.agent.main.run_agent", interrupted)
+    monkeypatch.setattr("gc.disable", lambda: None)
+    assert entry.main(["run", "--config", "/nowhere/gatepost.yaml"]) == 130

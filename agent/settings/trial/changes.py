@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -79,11 +80,13 @@ class SettingsChanges:
                 await self._editor.guard_secrets(wanted.settings, write=False)
                 loaded = await self._editor.load(edit)
             except InvalidSettings as error:
-                return ChangePreview(self._editor.path, _shown(drop), "", [], error.problems, [])
+                before = await asyncio.to_thread(_shown, drop)
+                return ChangePreview(self._editor.path, before, "", [], error.problems, [])
             changed = [] if loaded.settings is None else changed_keys(self._editor.current, loaded.settings)
             problems = [problem_view(problem) for problem in loaded.errors]
             warnings = [problem_view(problem) for problem in loaded.warnings]
-        return ChangePreview(self._editor.path, _shown(drop), _shown(edit.content), changed, problems, warnings)
+        before, after = [await asyncio.to_thread(_shown, each) for each in (drop, edit.content)]
+        return ChangePreview(self._editor.path, before, after, changed, problems, warnings)
 
     async def tried(self, section: Section, name: str, entry: Mapping[str, Any]) -> Settings:
         """The settings with this broker or device as it would be, for a test: nothing is written or applied.
