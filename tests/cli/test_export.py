@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import stat
 from contextlib import suppress
 
 import pytest
@@ -67,6 +69,15 @@ def test_what_is_there_is_replaced_only_by_force(gatepost, agent, place):
     answer = json.loads(gatepost("export", file, "--format", "jsonl", "--force", "--json").out)
     assert answer == {"file": str(file), "format": "jsonl", "readings": 0}
     assert file.read_text() == ""
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_what_is_no_file_is_never_replaced(gatepost, agent, place, form):
+    os.mkfifo(pipe := place / f"pipe.{form}")
+    refused = gatepost("export", pipe, "--format", form, "--force")
+    assert refused.code == 1
+    assert "is not a regular file" in refused.err
+    assert stat.S_ISFIFO(pipe.lstat().st_mode)
 
 
 def test_never_half_a_file(tmp_path):

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from gatepost.agent.cli.support.export_writers import refuse_existing
 from gatepost.agent.core.atomic_file import write_atomic
 from gatepost.agent.core.errors import GatepostError
 
@@ -59,8 +60,7 @@ class PartFile:
 def part_file(path: Path, force: bool, mark: ExportMark) -> Iterator[PartFile]:
     """Put in its place when the block is left; after an error it stays for the next time, if it has a page. A mark with
     other options is not gone on from. Raises GatepostError."""
-    if path.exists() and not force:
-        raise GatepostError(f"{path} already exists", "name another file, or --force")
+    refuse_existing(path, force)
     part, place = (path.with_name(f".{path.name}.{ending}") for ending in ("part", "mark"))
     try:
         with open(os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b") as file:

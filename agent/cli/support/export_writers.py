@@ -101,6 +101,14 @@ class _TerminalFile:
 FORMATS: dict[str, Any] = {"csv": _Csv, "jsonl": _Lines, "parquet": _Parquet}
 
 
+def refuse_existing(path: Path, force: bool) -> None:
+    """Raises GatepostError; with `force` only for what is no file: a device or a pipe would be replaced by one."""
+    if path.exists() and not force:
+        raise GatepostError(f"{path} already exists", "name another file, or --force")
+    if path.exists() and not path.is_file():
+        raise GatepostError(f"{path} is not a regular file", "name a file; - is the standard output")
+
+
 @contextmanager
 def output(file: str, form: str, force: bool) -> Iterator[ExportOutput]:
     """Raises GatepostError; then there is no file, or the one that was there."""
@@ -115,8 +123,7 @@ def output(file: str, form: str, force: bool) -> Iterator[ExportOutput]:
             out.close()
         return
     path = Path(file)
-    if path.exists() and not force:
-        raise GatepostError(f"{path} already exists", "name another file, or --force")
+    refuse_existing(path, force)
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     except OSError as error:
