@@ -115,8 +115,9 @@ async def _start(app: App) -> int | None:
         log.error("the agent cannot start: %s %s", error.message, error.hint)
         return ExitCode.SETTINGS if error.kind == "store-newer" else ExitCode.FAILED  # starting again would not help
     except OSError as error:
-        where = error.filename or f"the state directory {app.state_dir}"
-        log.error("the agent cannot start: %s: %s", where, error.strerror or error)
+        where = error.filename or app.state_dir
+        kind = "state directory " if str(where) == str(app.state_dir) else ""
+        log.error("the agent cannot start: %s%s: %s", kind, where, error.strerror or error)
         return ExitCode.FAILED
     return None
 

@@ -21,6 +21,10 @@ class StateDirLock:
     def __init__(self, handle: int) -> None:
         self._handle = handle
 
+    @property
+    def closed(self) -> bool:
+        return self._handle < 0
+
     def close(self) -> None:
         if self._handle >= 0:
             os.close(self._handle)

@@ -10,7 +10,7 @@ import pytest
 from gatepost.agent.uplink.formats.sparkplug_payload import DOUBLE, STRING, SparkplugMetric, encode_payload
 from tools.harness import mqtt_writers, sparkplug
 from tools.harness.account import Arrivals, Window, holes, key_at, superseded, unexplained
-from tools.harness.truth import Row
+from tools.harness.truth import Row, Stored
 
 SECOND = 1_000_000_000
 
@@ -153,3 +153,18 @@ def test_a_reading_is_found_in_a_sparkplug_message():
     assert sparkplug.reading(encode_payload(5, event, 4)).event == "g:e:4"
     assert key_at("sparkplug", "g:e:1", Row("a", 7, 0, event=False)) == "a:7"
     assert key_at("sparkplug", "g:e:4", Row("", -1, -1, event=True)) == "g:e:4"
+
+
+def test_an_older_copy_tells_no_order_by_its_numbers(tmp_path: Path) -> None:
+    """Rows 1 to 4 were dropped for room, 5 and 6 lost with an older copy that ended at 2; then 3 and 4 came again."""
+    known = {f"g:a:{seq}": Row("d", seq, seq, False) for seq in range(1, 7)}
+    newer = Stored(tmp_path)
+    newer.rows = {f"g:a:{seq}": Row("d", seq, seq, False) for seq in (1, 2)}
+    newer.rows |= {f"g:b:{seq}": Row("d", 6 + seq, 6 + seq, False) for seq in (3, 4)}
+    newer.begun = 3
+    stored = Stored(tmp_path)
+    stored.rows = dict(known)
+    stored.forget({"g:a:5", "g:a:6"}, newer)
+    assert [row.n for row in stored.rows.values()] == [1, 2, 3, 4, 9, 10]
+    _, twice, disorder = holes(stored.rows, {"d": 10})
+    assert (twice, disorder) == ([], [])

@@ -38,6 +38,7 @@ class Stored:
         self._state = state
         self._head = 0
         self._gateway = ""
+        self.begun = 0  # number with which the agent's last start began
         self.rows: dict[str, Row] = {}
 
     def read(self) -> None:
@@ -47,6 +48,7 @@ class Stored:
                 meta = dict(db.execute("SELECT key, value FROM meta"))
                 self._gateway = meta["gateway"]
             starts = db.execute("SELECT first, epoch FROM start ORDER BY first").fetchall()
+            self.begun = starts[-1][0] if starts else 0
             for seq, device, bits, body in db.execute(NEWER, (self._head,)):
                 self._head = seq
                 told = {} if bits & EVENT else orjson.loads(whole_body(bits, body))
@@ -56,8 +58,10 @@ class Stored:
 
     def forget(self, gone: Collection[str], newer: Stored) -> None:
         """These rows are there no more; `newer` has read what is."""
-        left = {key: row for key, row in self.rows.items() if key not in gone} | newer.rows
-        self.rows = dict(sorted(left.items(), key=lambda item: int(item[0].rpartition(":")[2])))
+        left = {key: row for key, row in self.rows.items() if key not in gone}
+        unknown = {key: row for key, row in newer.rows.items() if key not in left}
+        early = {key: row for key, row in unknown.items() if int(key.rpartition(":")[2]) < newer.begun}
+        self.rows = early | left | unknown  # numbers begin again at the end of the older copy: they tell no order
         self._head = newer._head
 
     def integrity(self) -> str:
