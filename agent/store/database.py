@@ -396,6 +396,13 @@ def is_locked(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
+def corrupt(what: str) -> sqlite3.DatabaseError:
+    """Damage that SQLite itself does not see, as it would tell it."""
+    error = sqlite3.DatabaseError(what)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
 def _undecodable(error: UnicodeDecodeError) -> sqlite3.DatabaseError:
     return sqlite3.DatabaseError(f"Could not decode to UTF-8: {error.reason}")
 

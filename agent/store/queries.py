@@ -11,7 +11,7 @@ import orjson
 
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import StoreError
-from gatepost.agent.store.database import Database, Params, Rows
+from gatepost.agent.store.database import Database, Params, Rows, corrupt
 from gatepost.agent.store.delivery.positions import NORMAL, URGENT_TRACK
 from gatepost.agent.store.model import ALL, HistoryPage, Record, checksum, record_from
 from gatepost.agent.store.ranges import FOREVER, Range
@@ -243,6 +243,8 @@ class StoreQueries:
                     raise ValueError("checksum")
                 records.append(record_from(seq, series, wall, mono, bits, body))
             except (ValueError, TypeError, OverflowError):  # damage can change types, too
+                if seq < 1:  # part of its page is zeros, and nobody knows how many others were there
+                    raise corrupt("a page of the log is torn") from None
                 self._bad_row(seq)
         await self._book.load(self.database, {record.series for record in records})
         return records, len(rows), rows[-1][0] if rows else 0

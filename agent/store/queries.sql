@@ -92,7 +92,7 @@ SELECT min(seq) FROM reading WHERE seq >= ?;
 SELECT r.seq, r.series, r.wall, r.mono, r.bits, r.crc, r.body
 FROM reading r LEFT JOIN series s ON s.id = r.series LEFT JOIN boot b ON b.id = s.boot
 WHERE r.seq >= :lo AND r.seq < :hi
-  AND NOT r.bits & 4
+  AND (r.bits & 4) IS NOT 4
   AND (:series IS NULL OR r.series IN (SELECT value FROM json_each(:series)))
   AND (:since IS NULL OR iif(r.bits & 2, r.wall, coalesce(r.mono + b.shift, r.wall)) >= :since)
   AND (:until IS NULL OR iif(r.bits & 2, r.wall, coalesce(r.mono + b.shift, r.wall)) < :until)
@@ -112,7 +112,7 @@ SELECT seq, series, wall, mono, bits, crc, body FROM reading WHERE seq = ?;
 SELECT r.seq, r.series, r.wall, r.mono, r.bits, r.crc, r.body
 FROM reading r LEFT JOIN series s ON s.id = r.series LEFT JOIN boot b ON b.id = s.boot
 WHERE r.seq >= :lo AND r.seq < :hi
-  AND NOT r.bits & 4
+  AND (r.bits & 4) IS NOT 4
   AND (:series IS NULL OR r.series IN (SELECT value FROM json_each(:series)))
   AND (:since IS NULL OR iif(r.bits & 2, r.wall, coalesce(r.mono + b.shift, r.wall)) >= :since)
   AND (:until IS NULL OR iif(r.bits & 2, r.wall, coalesce(r.mono + b.shift, r.wall)) < :until)
@@ -120,7 +120,9 @@ ORDER BY r.seq
 LIMIT :limit;
 
 -- name: reading_page --
-SELECT seq, series, wall, mono, bits, crc, body FROM reading WHERE seq >= ? AND seq < ? AND NOT bits & 1 ORDER BY seq LIMIT ?;
+-- IS NOT: what a page with zeros in it gives for a row is not passed over; its columns are NULL.
+SELECT seq, series, wall, mono, bits, crc, body FROM reading
+WHERE seq >= ? AND seq < ? AND (bits & 1) IS NOT 1 ORDER BY seq LIMIT ?;
 
 -- name: reading_page_urgent --
 SELECT seq, series, wall, mono, bits, crc, body FROM reading WHERE bits & 1 AND seq >= ? AND seq < ? ORDER BY seq LIMIT ?;

@@ -17,6 +17,7 @@ import pytest
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import check, disk_watch, repair
+from gatepost.agent.store.database import PAGE_SIZE
 from gatepost.agent.store.model import whole_body
 from gatepost.agent.store.ranges import FOREVER
 from tests.store.conftest import database
@@ -103,6 +104,34 @@ async def test_a_flipped_bit_in_a_reading_is_found_and_left_out(start: Any, tmp_
         assert len(page) == 49
         await until(lambda: run.store.head > 50)
         assert (await run.store.gaps())[0]["reason"] == "damaged-row"
+
+
+@pytest.mark.parametrize("owed", [True, False])
+async def test_rows_whose_part_of_a_page_is_zeros_are_told(start: Any, tmp_path: Path, owed: bool) -> None:
+    async with start() as run:
+        await run.put_all(300)
+        if not owed:
+            run.store.backlog.position("a").settle(0, 0, 301)
+    path = tmp_path / "gatepost.db"
+    data = bytearray(path.read_bytes())
+    leaf = data.index(b'n":100') // PAGE_SIZE * PAGE_SIZE
+    assert data[leaf] == 0x0D
+    data[leaf + PAGE_SIZE - 400 : leaf + PAGE_SIZE] = bytes(400)  # SQLite takes them for rows without a number
+    path.write_bytes(bytes(data))
+    async with start() as run:
+        if owed:
+            await run.store.queries.page(0, 0, FOREVER, 1000)
+        kept = await run.numbers()
+        assert len(kept) < 295
+        await until(lambda: run.store.repairs)
+
+        async def told() -> int:
+            return sum(gap["count"] for gap in await run.store.gaps())
+
+        async with asyncio.timeout(20):
+            while await told() < 300 - len(kept):
+                await asyncio.sleep(0.01)
+    assert check(path).healthy
 
 
 async def test_a_damaged_header_is_quarantined_and_the_agent_starts(start: Any, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from gatepost.agent.store.damage.log_mark import MAX_STARTS, LogMark, LogMarkFil
 from gatepost.agent.store.damage.salvage import JUMP, SALVAGED, salvaged
 from gatepost.agent.store.damage.start_room import has_room, keep_room, make_room
 from gatepost.agent.store.damage.wal_tail import WalTail, forget_tail, read_tail
-from gatepost.agent.store.database import TransactionRun
+from gatepost.agent.store.database import TransactionRun, corrupt
 from gatepost.agent.store.model import series_row
 from gatepost.agent.store.ranges import FOREVER
 from gatepost.agent.store.start_epochs import draw, is_start, start_row
@@ -188,9 +188,7 @@ async def _check_whole(run: TransactionRun) -> None:
     sqlite3.DatabaseError, as for any damage."""
     found = str((await run.read("quick_check"))[0][0])
     if found != "ok":
-        error = sqlite3.DatabaseError(f"the log is not whole: {found}")
-        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise error
+        raise corrupt(f"the log is not whole: {found}")
 
 
 def _same(one: StartRows, other: StartRows) -> bool:

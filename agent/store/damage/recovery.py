@@ -11,7 +11,7 @@ from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.store.damage.salvage import SalvageReport, remove, replace, salvage, settle
 from gatepost.agent.store.damage.start_room import has_room
-from gatepost.agent.store.database import Database, NotOpen, Params
+from gatepost.agent.store.database import Database, NotOpen, Params, corrupt
 from gatepost.agent.store.schema import migrate
 from gatepost.agent.store.series import whole_series
 from gatepost.agent.store.writer import explain, is_damage, is_full
@@ -176,6 +176,4 @@ async def _check_series(database: Database) -> None:
     """One that fails its checksum makes others of its readings: they need other ids. Raises sqlite3.DatabaseError."""
     rows = await database.probe("series_all")
     if len(whole_series(rows)) < len(rows) and has_room(database.path, database.path.stat().st_size):
-        error = sqlite3.DatabaseError("a series of the log is damaged")
-        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise error
+        raise corrupt("a series of the log is damaged")
