@@ -19,9 +19,9 @@ from gatepost_fleet.signing import KeyUnusable, SigningKey
 from gatepost_fleet.state_file import Issue, StateFile, StateFileWrong, document, read_state, settings_of
 from gatepost_fleet.terminal import DEFAULT_CONFIG, AsJson, Config, fail, settings_from, with_database
 
-desired = typer.Typer(no_args_is_help=True, help="Settings that gateways are to have, signed, and what they report.")
-rollout = typer.Typer(no_args_is_help=True, help="Desired state in waves; a wave that goes wrong ends it.")
-labels = typer.Typer(no_args_is_help=True, help="Labels of gateways, which groups of a state file go by.")
+desired = typer.Typer(no_args_is_help=True, help="Settings that gateways are to have: signed, sent and reported.")
+rollout = typer.Typer(no_args_is_help=True, help="Desired state in waves; a failing wave ends the rollout.")
+labels = typer.Typer(no_args_is_help=True, help="Labels of gateways, by which a state file groups them.")
 
 StatePath = Annotated[Path, typer.Argument(help="YAML file with groups of gateways and their settings")]
 Gateways = Annotated[list[str], typer.Option("--gateway", "-g", help="id or pattern, such as 'ward-*'; repeatable")]
@@ -62,7 +62,7 @@ def publish(
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Give gateways a desired state at once, without waves.
+    """Send gateways a desired state at once, without waves.
 
     Example: gatepost-fleet desired publish state.yaml --gateway ward-7
     """
@@ -95,7 +95,7 @@ def show(
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Desired and reported version of each gateway.
+    """Show the desired and reported version of each gateway.
 
     Example: gatepost-fleet desired show ward-7
     """
@@ -114,7 +114,7 @@ def show(
 
 @desired.command("confirm")
 def confirm(gateway: str, config: Config = DEFAULT_CONFIG) -> None:
-    """Confirm what a gateway tries now, where its document asks for a person (`confirm: {manual: true}`).
+    """Confirm the document that a gateway has on trial, where it asks for a person (`confirm: {manual: true}`).
 
     Example: gatepost-fleet desired confirm ward-7
     """
@@ -123,9 +123,9 @@ def confirm(gateway: str, config: Config = DEFAULT_CONFIG) -> None:
 
 
 def forget(gateway: str, config: Config = DEFAULT_CONFIG) -> None:
-    """Take a gateway out of the fleet: its line, labels, accounts and desired state. Readings and events stay.
+    """Remove a gateway from the fleet: its line, labels, accounts and desired state. Readings and events stay.
 
-    One that is heard again comes back by itself.
+    It comes back when it publishes again.
 
     Example: gatepost-fleet forget ward-77
     """
@@ -139,14 +139,14 @@ def start(
     gateway: Gateways = ALL_GATEWAYS,
     waves: Annotated[str, typer.Option(help="gateways of each wave and those before it")] = WAVES,
     success: Annotated[float, typer.Option(min=0, max=100, help="percent that must have applied it")] = 95,
-    failures: Annotated[float, typer.Option(min=0, max=100, help="percent above which it ends")] = 2,
+    failures: Annotated[float, typer.Option(min=0, max=100, help="percent of failures above which it ends")] = 2,
     silence: Annotated[str, typer.Option(help="a wave that takes longer is paused")] = "30m",
     soak: Annotated[str, typer.Option(help="a wave takes at least so long")] = "0s",
     force: Force = False,
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Give gateways a desired state in waves.
+    """Send gateways a desired state in waves.
 
     Example: gatepost-fleet rollout start state.yaml --waves 1,10%,100% --soak 1h
     """
@@ -156,11 +156,11 @@ def start(
 
 @rollout.command("list")
 def list_rollouts(
-    ended: Annotated[int, typer.Option(min=0, help="ended ones to show, the newest")] = desired_state.ENDED_SHOWN,
+    ended: Annotated[int, typer.Option(min=0, help="how many ended ones to show")] = desired_state.ENDED_SHOWN,
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Rollouts that run or are paused and the newest that ended: how far each is and what its gateways reported.
+    """List rollouts that run or are paused, and the newest ended ones, with their progress and reports.
 
     Example: gatepost-fleet rollout list
     """
@@ -176,29 +176,29 @@ def list_rollouts(
 
 @rollout.command("pause")
 def pause(rollout: RolloutId, config: Config = DEFAULT_CONFIG) -> None:
-    """Send nothing more of it until it is resumed."""
+    """Pause a rollout: nothing more of it is sent until it is resumed."""
     _change(config, rollout, "pause")
 
 
 @rollout.command("resume")
 def resume(rollout: RolloutId, config: Config = DEFAULT_CONFIG) -> None:
-    """Go on with a rollout that was paused, by a person or by silence."""
+    """Resume a rollout that was paused, by a person or by silence."""
     _change(config, rollout, "resume")
 
 
 @rollout.command("abort")
 def abort(rollout: RolloutId, config: Config = DEFAULT_CONFIG) -> None:
-    """End it: who has it keeps it, nobody else gets it. Going back is a rollout of the older file."""
+    """End a rollout: gateways that applied it keep it. To go back, roll out the older file."""
     _change(config, rollout, "abort")
 
 
 @labels.command("set")
 def set_labels(
     gateway: str,
-    label: Annotated[list[str] | None, typer.Argument(help="name=value; none takes all away")] = None,
+    label: Annotated[list[str] | None, typer.Argument(help="name=value; none removes all")] = None,
     config: Config = DEFAULT_CONFIG,
 ) -> None:
-    """Set the labels of a gateway; those that it had before are replaced.
+    """Set the labels of a gateway; they replace the earlier ones.
 
     Example: gatepost-fleet labels set ward-7 site=north floor=2
     """

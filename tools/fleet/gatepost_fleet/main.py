@@ -40,7 +40,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Fleet side of Gatepost: readings of many gateways from a broker cluster into PostgreSQL, each exactly once.",
+    help="Fleet side of Gatepost: stores the readings of many gateways in PostgreSQL, each once, and sends settings.",
 )
 app.add_typer(desired, name="desired")
 app.add_typer(rollout, name="rollout")
@@ -73,7 +73,7 @@ async def _ingest(settings: FleetSettings) -> None:
 
 @app.command()
 def run(config: Config = DEFAULT_CONFIG) -> None:
-    """Send desired state and move rollouts on, until Ctrl-C. Of several that are started one is active.
+    """Send desired state and advance rollouts, until Ctrl-C. Where several run, one is active.
 
     Example: gatepost-fleet run --config fleet.yaml
     """
@@ -116,7 +116,7 @@ def status(
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Every gateway: its state, when it was heard, what is missing of it, its desired state and what it reported.
+    """Show every gateway: its state, when it was last heard, its missing readings, its desired and reported state.
 
     Example: gatepost-fleet status
     """
@@ -147,7 +147,7 @@ def acl(
     organization: Annotated[str, typer.Option(help="organization of the broadcast topic")] = "+",
     user: Annotated[str, typer.Option(help="user name of workers and fleet")] = "gatepost-fleet",
 ) -> None:
-    """Print the rules that let each gateway speak only for itself, as the engine reads them.
+    """Print the rules that let each gateway publish only for itself, in the engine's format.
 
     Example: gatepost-fleet acl mosquitto --organization clinic
     """
@@ -161,8 +161,8 @@ def demo(
     gateways: Annotated[int, typer.Option(min=1, max=1000, help="simulated gateways")] = 50,
     rate: Annotated[float, typer.Option(min=1, max=5000, help="readings per second of all together")] = 200,
 ) -> None:
-    """A fleet on this machine for a minute: three broker nodes, two workers, PostgreSQL, a real gateway and many
-    simulated ones; a rollout in waves, a version that is bad, and kill -9 of a node, a worker and the database.
+    """Run a fleet on this machine for a minute: three broker nodes, two workers, PostgreSQL, a real gateway and many
+    simulated ones; a rollout in waves, a bad version, and kill -9 of a node, a worker and the database.
 
     Example: gatepost-fleet demo --gateways 150 --rate 500
     """

@@ -18,7 +18,7 @@ from gatepost_fleet.settings import FleetSettings, FleetSettingsWrong, load
 from gatepost_fleet.state_file import StateFileWrong
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="YAML file with `source` and `sink`")]
-AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for programs")]
 DEFAULT_CONFIG = Path("fleet.yaml")
 
 Outcome = TypeVar("Outcome")
