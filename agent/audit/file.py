@@ -1,4 +1,4 @@
-"""The audit log's file: appended and fsynced in a thread, mended after a crash, rotated at a bound."""
+"""File of the audit log: appended and fsynced in a thread, mended after a crash, rotated at a bound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit log: who asked for what and what was decided; append-only, hash-chained, without values or subjects."""
+"""Audit log of requests and decisions: append-only, hash-chained, without values or subjects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The processes and devices of the demo; each is ended by whoever started it."""
+"""Processes of the demo; each is ended by whoever started it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's own formats of advertisements: one in each file of conf.d/adverts/, checked like the settings."""
+"""Advertisement formats of the user: one in each file of conf.d/adverts/, checked like the settings."""
 
 from __future__ import annotations
 

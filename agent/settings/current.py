@@ -1,4 +1,4 @@
-"""The settings in force: what was read, what of it holds, and how the last reload ended."""
+"""Settings in force: what was read, what of it holds, and how the last reload ended."""
 
 from __future__ import annotations
 

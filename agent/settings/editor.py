@@ -1,4 +1,4 @@
-"""Edits the settings of brokers and devices: kept in one drop of the agent's own; users' files are never written."""
+"""Editor of brokers and devices: changes are kept in one drop of the agent's own, users' files are never written."""
 
 from __future__ import annotations
 

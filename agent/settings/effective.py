@@ -1,4 +1,4 @@
-"""The settings that hold, one line for each value, with where it comes from."""
+"""Effective settings: one line for each value, with its origin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`GATEPOST_<SECTION>__<KEY>` overrides one value; its origin is the environment variable."""
+"""Environment variables `GATEPOST_<SECTION>__<KEY>`: each overrides one value, and is its origin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings that were last applied, kept in the state directory for a start with broken files.
+"""Last good settings: those that were last applied, kept in the state directory for a start with broken files.
 
 Secret references stay references. What came out of an environment variable is kept as a reference to it; a password in
 plain text in a settings file is kept as it is, in a file that only the agent can read.

@@ -1,4 +1,4 @@
-"""Files, own drops and environment -> typed settings, each key with its origin, all problems at once."""
+"""Loader: files, own drops and environment to typed settings, each key with its origin, all problems at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings as types. Durations are seconds, sizes are bytes; the YAML spellings are read by `units.py`.
+"""Types of the settings. Durations are seconds, sizes are bytes; the YAML spellings are read by `units.py`.
 
 A `Meta` carries what a value may be and what the key means; the checker, the editor schema and the docs share it.
 Annotations are no texts here: msgspec would evaluate some hundred of them at each start.
@@ -82,7 +82,7 @@ Address = Annotated[
 
 
 class SecretRef(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Where a secret is kept: exactly one of the three."""
+    """Reference to a secret: exactly one of the three."""
 
     credential: Annotated[str | None, Meta(description="name of a systemd credential (LoadCredential=)")] = None
     file: Annotated[str | None, Meta(description="absolute path of a file that holds just the secret")] = None
@@ -303,7 +303,7 @@ class CommandSettings(_Section, frozen=True):
 
 
 class ApiTls(_Section, frozen=True):
-    """What the TCP API shows to its clients."""
+    """Certificate of the TCP API."""
 
     cert: Annotated[str, Meta(description="file of the certificate with its chain, PEM")]
     key: Annotated[str, Meta(description="file of the certificate's private key, PEM, without a password")]
@@ -353,7 +353,7 @@ class BluetoothSettings(_Section, frozen=True):
 
 
 class ListenerTls(ApiTls, frozen=True):
-    """What the listener shows to its devices, and asks of them."""
+    """Certificate of the listener, and the authority of its devices' certificates."""
 
     client_ca: Annotated[
         str | None, Meta(description="file of CA certificates: devices may show one of theirs instead of a token")

@@ -43,7 +43,7 @@ Path = tuple[str, ...]
 
 
 class Origin(NamedTuple):
-    """Where a value stands: a file with line and column (1-based), or, with line 0, what else gave it."""
+    """Place of a value: a file with line and column (1-based), or, with line 0, whatever else gave it."""
 
     file: str
     line: int = 0

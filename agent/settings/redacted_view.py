@@ -1,4 +1,4 @@
-"""The settings to look at: each key as YAML spells it, secrets and patients hidden, with where it came from."""
+"""Settings for display: each key as YAML spells it, with its origin; secrets and patients hidden."""
 
 from __future__ import annotations
 

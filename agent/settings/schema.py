@@ -1,4 +1,4 @@
-"""The settings as JSON Schema 2020-12, for editors: completion, descriptions, mistakes while typing.
+"""JSON Schema 2020-12 of the settings, for editors: completion, descriptions, mistakes while typing.
 
 `python -m gatepost.agent.settings.schema > config/gatepost.schema.json` writes the file that the sample names.
 """

@@ -1,4 +1,4 @@
-"""Secrets are references; they are read when they are used, and never shown."""
+"""Secrets: references that are read when they are used, and never shown."""
 
 from __future__ import annotations
 

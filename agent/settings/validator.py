@@ -1,4 +1,4 @@
-"""A tree against the types of the settings: plain values, where each stands, and everything that does not fit."""
+"""Validator of a settings tree against the types: plain values, their places, and everything that does not fit."""
 
 from __future__ import annotations
 

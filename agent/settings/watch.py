@@ -1,4 +1,4 @@
-"""Tells when files or directories changed: a look every two seconds, so that editors, mounts and links all count."""
+"""Watcher of files and directories: looks every two seconds, so that editors, mounts and links all count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Curves of stored readings: `resolution=` of the history of a device."""
+"""Curve route: `resolution=` of a device's history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stored readings, newest first, in the payload form of format `devices`; and live ones as they are taken."""
+"""Reading routes: stored ones, newest first, in the payload form of format `devices`; live ones as they are taken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of `gatepost export`: CSV and Parquet with a row for each value, JSON lines with one for each reading.
+"""Files of `gatepost export`: CSV and Parquet with a row for each value, JSON lines with one for each reading.
 
 A file is written beside its place and put there when it is complete.
 """

@@ -1,4 +1,4 @@
-"""YAML events -> the tree: anchors, merge keys, duplicate keys, tags; bounded, without recursion."""
+"""Builder of the tree from YAML events: anchors, merge keys, duplicate keys, tags; bounded, without recursion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings as written: maps, lists and scalars that remember where they stand, and how two of them merge."""
+"""Nodes of the settings as written: maps, lists and scalars with their places, and how two of them merge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One YAML file -> a tree with positions, and everything that is wrong with it as YAML. Never raises."""
+"""YAML reader: one file to a tree with positions, and everything that is wrong with it as YAML. Never raises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One value against its type: what YAML would make of it, its unit, its range, its pattern."""
+"""Scalar checker: one value against its type, with its unit, range and pattern, and what YAML makes of it."""
 
 from __future__ import annotations
 
