@@ -30,7 +30,7 @@ class ConnectionHealth(TypedDict):
 
 
 class ConnectionStatus(TypedDict):
-    """`connectedAt` null while it is not connected; `reconnectAttempts` since the connection was lost."""
+    """`connectedAt` null while it is not connected; `reconnectAttempts`: all but the first since the start."""
 
     isConnected: bool
     clientId: str
