@@ -14,6 +14,12 @@ class CommitLog(Protocol):
     turn."""
 
     on_turn: list[Callable[[], None]]
+    together: bool  # while it is set, no reading is kept waiting for room that was there before the first of them
+
+    @property
+    def full(self) -> bool: ...
+
+    async def wait_until_writable(self) -> None: ...
 
     @property
     def ticket(self) -> int:

@@ -55,7 +55,7 @@ class DeviceConnection(asyncio.BufferedProtocol):
         self.tls = False
         self.since = 0  # wall microseconds
         self.transport: asyncio.Transport | None = None  # until the handshake of TLS is over
-        self.waits: Callable[[], None] | None = None  # ends the wait of a message that could not be taken yet
+        self.waits: Callable[[], object] | None = None  # ends the wait of a message that could not be taken yet
         self._server = server
         self._websocket = websocket
         self._loop = asyncio.get_running_loop()

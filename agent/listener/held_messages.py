@@ -49,6 +49,17 @@ class HeldMessages:
             connection.waits = partial(_cancel, timer, cancel)
         connection.hold_back()
 
+    def until_room(self, connection: DeviceConnection, packet: PublishPacket) -> None:
+        """Nothing of the message is taken before the store has room."""
+        room = asyncio.ensure_future(self._commits.wait_until_writable())
+        room.add_done_callback(partial(self._room, connection, packet))
+        connection.waits = room.cancel
+        connection.hold_back()
+
+    def _room(self, connection: DeviceConnection, packet: PublishPacket, room: asyncio.Future[None]) -> None:
+        if not room.cancelled():
+            self._again(connection, packet)
+
     def holds_back(self, device: str) -> bool:
         """Whether the store has no room for what this device's connections carry."""
         return any(link.paused for link in self._directory.carried_by(LISTENER, device))

@@ -84,6 +84,7 @@ class StoreWriter:
     ) -> None:
         self.interval = interval
         self.on_turn: list[Callable[[], None]] = []  # called before a commit that had to wait for its turn
+        self.together = False  # what is appended now goes into one transaction with what was appended before it
         self.refusing: str | None = None  # why nothing is taken, when the settings say refuse
         self.trouble: str | None = None  # why the last commit failed
         self.commits = 0
@@ -146,7 +147,7 @@ class StoreWriter:
         event: bool = False,
     ) -> int:
         """Queue one reading. The sequence number that its row will have; 0 when the queue is full, and nothing was kept
-        (events may fill it twice over).
+        (events, and what belongs `together`, may fill it twice over).
 
         `body` should be of its exact size: what orjson returns holds on to its working buffer. `mark`: a key of the
         small state and its value, which are written in the transaction of this reading, never without it.
@@ -154,7 +155,7 @@ class StoreWriter:
         queue, queued = self._queue, self._queued
         count = len(queue)
         if (count >= QUEUE_ROWS or queued >= QUEUE_BYTES or self.refusing is not None) and (
-            not event or self._overfull
+            not (event or self.together) or self._overfull
         ):
             return 0
         if mark is not None:

@@ -267,8 +267,8 @@ async def test_qos_2_is_stored_once_also_where_its_device_comes_anew_while_the_s
         rig.store.writer.refuse("a test")
         async with rig.client(version=version, **connect) as client:
             await client.send(message)
-            await until(lambda: rig.devices._sessions["plug-3"].queue.paused)
             [before] = rig.server._connected["plug-3"]
+            await until(lambda: not before._reading)
         message.dup = True
         async with rig.client(version=version, **connect) as client:
             await client.send(message)

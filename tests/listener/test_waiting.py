@@ -8,8 +8,9 @@ import pytest
 
 from gatepost.agent.listener import broker_source, held_messages
 from gatepost.agent.listener.packets import AckPacket, PublishPacket, encode
-from gatepost.agent.listener.properties import PUBACK
+from gatepost.agent.listener.properties import PUBACK, PUBREC
 from gatepost.agent.settings.model import BrokerSettings
+from gatepost.agent.store import writer
 from gatepost.drivers.mqtt.decoder import MqttDecoder
 from gatepost.drivers.mqtt.message import MqttMessage
 from tests.listener.rig import MQTT_5, ListenerRig
@@ -127,6 +128,30 @@ async def test_a_reading_that_cannot_be_handed_to_the_store_has_its_message_refu
         queue._append = append
         await client.publish(TOPIC, {"n": 2})
         assert [reading["n"] for reading in await rig.readings()] == [2]
+
+
+@pytest.mark.parametrize("waiting", [5, 10])
+async def test_a_list_of_qos_2_is_one_transaction_however_full_the_store_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waiting: int
+) -> None:
+    monkeypatch.setattr(writer, "QUEUE_ROWS", 10)
+    rig = ListenerRig(tmp_path, {"plug-3": {}}, commit=3600.0, ack_within=3600.0)
+    async with rig, rig.client(clean=False) as client:
+        await until(lambda: not rig.store.writer._marks)  # its session is kept
+        for number in range(waiting):
+            await client.publish(TOPIC, {"n": number}, 0)
+        await until(lambda: rig.store.writer.waiting == waiting)
+        await client.publish(TOPIC, [{"n": number} for number in range(waiting, waiting + 8)], 2, wait=False)
+        if waiting == 10:
+            await until(lambda: rig.server._all()[0].waits is not None)
+            assert rig.store.writer.waiting == 10  # nothing of it is taken before there is room
+            rig.store.writer.hurry()
+        held = 8 if waiting == 10 else 8 + waiting
+        await until(lambda: rig.store.writer.waiting == held)
+        assert any(b'"received":[1]' in (mark or b"") for mark in rig.store.writer._marks.values())
+        rig.store.writer.hurry()
+        assert await client.receive() == AckPacket(PUBREC, 1)
+        assert [reading["n"] for reading in await rig.readings()] == list(range(waiting + 8))
 
 
 def to_bulb(ident: int) -> bytes:
