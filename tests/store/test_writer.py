@@ -11,6 +11,7 @@ import pytest
 from gatepost.agent.core.errors import StoreFull
 from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import writer as module
+from tests.support.clock import LoopClock
 from tests.support.waiting import until
 
 
@@ -227,7 +228,11 @@ async def test_who_is_in_a_hurry_does_not_wait_for_the_next_commits_turn(start: 
 
 
 async def test_before_a_commit_whose_turn_comes_what_else_there_is_may_be_brought(start: Any) -> None:
-    async with start(StoreSettings(commit_interval=0.1)) as run:
+    class StandingClock(LoopClock):
+        def monotonic(self) -> float:
+            return 0.0  # no commit is ever so slow that the next one's turn has come
+
+    async with start(StoreSettings(commit_interval=0.05), StandingClock()) as run:
         await run.put_all(1)
         brought: list[int] = []
 
