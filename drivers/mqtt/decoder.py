@@ -30,6 +30,7 @@ DEEPEST = 8
 LONGEST_TEXT = 256
 DEFAULT_METRIC = "reading"
 STREAM_METRIC = "datastream"
+TOKEN = "token"  # noqa: S105 - a member's name
 
 # Members with a meaning of their own; most of them are the gateway's alone to set, and are left out.
 SPECIAL = frozenset(
@@ -236,6 +237,8 @@ def mapped_topic(mapping: TopicMapping, faults: Faults) -> Callable[[MqttMessage
     def reading(message: MqttMessage) -> list[Reading | Reply]:
         members = parse(message.payload)
         _check_size(members)
+        if TOKEN in members and TOKEN not in mapping.fields:
+            _check_token(members.pop(TOKEN), message)
         found = convert(members)
         if found is None:
             raise RefusedPayload("no-values")
@@ -288,12 +291,15 @@ def parse_object(payload: bytes) -> dict[str, Any]:
 
 def check_identity(members: Mapping[str, Any], message: MqttMessage) -> None:
     """A token must be a valid one of this device, a device id its own. Neither goes any further."""
-    token = members.get("token")
-    if token is not None and not (isinstance(token, str) and message.holds_token(message.device, token)):
-        raise RefusedPayload("wrong-token")
+    _check_token(members.get(TOKEN), message)
     device = members.get("device_id")
     if device is not None and message.device and device != message.device:
         raise RefusedPayload("wrong-device")
+
+
+def _check_token(token: Any, message: MqttMessage) -> None:
+    if token is not None and not (isinstance(token, str) and message.holds_token(message.device, token)):
+        raise RefusedPayload("wrong-token")
 
 
 def _careful(name: str, value: Any, values: dict[str, Any], flags: list[str]) -> None:

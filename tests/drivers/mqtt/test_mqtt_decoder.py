@@ -117,6 +117,27 @@ def test_the_twin_answers_commands_and_its_traffic_is_decoded() -> None:
     assert twin.hear(b"\xff") == b""
 
 
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        ("a/{device}/json", '{"t": 1, "token": "%s"}'),
+        ("a/k", "t=1 token=%s"),
+        ("data", '{"t": 1, "token": "%s"}'),
+    ],
+)
+def test_a_token_is_judged_and_goes_no_further(kind: str, payload: str) -> None:
+    decoder = made().decoder()
+
+    def said(token: str) -> MqttMessage:
+        return MqttMessage(kind, (payload % token).encode(), "d", holds_token=lambda *said: said == ("d", "gp_own"))
+
+    [reading] = decoder.feed(said("gp_own"))
+    assert isinstance(reading, Reading)
+    assert reading.values == {"t": 1}
+    assert decoder.feed(other := said("gp_other")) == []
+    assert other.refusal == "wrong-token"
+
+
 def test_a_recording_holds_payloads_and_no_token() -> None:
     heard = MqttMessage("data", b'{"t": 1, "token": "gp_secret"}', "d", {"value": "x"})
     text = line(RecordedMoment(1.0, heard))
