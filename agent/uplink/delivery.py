@@ -353,7 +353,8 @@ class BrokerDelivery:
         pause = self.acknowledgements.take(acks)
         if pause:
             self._timer.pause(pause)
-        if len(self.acknowledgements.in_flight) <= self._refill_at or self.feed.lanes.urgent.buffer:
+        few = len(self.acknowledgements.in_flight) <= self._refill_at
+        if few or self._outbox.waiting or self.feed.lanes.urgent.buffer:
             self.send_pending()
 
     # --- other messages, other settings

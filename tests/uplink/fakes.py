@@ -61,6 +61,7 @@ class FakeStore:
         record = Record(self.head, number, WALL + self.head, self.head, bits, body or b'{"n":%d}' % self.head)
         self.rows[self.head] = record
         self._tail.extend([record])
+        self._tail.since(self.head, 1)  # a link asks after each commit
         if len(self.rows) > self._memory:
             self._forget(self.head - self._memory + 1)
         return self.head

@@ -617,6 +617,22 @@ async def test_answers_get_through_where_the_broker_takes_one_message_at_a_time(
     assert connection.readings == list(range(1, 101))
 
 
+@pytest.mark.parametrize("receive_maximum", [1, 2, 3])
+async def test_a_reading_of_more_messages_than_the_broker_takes_at_once_goes_out_whole(receive_maximum: int) -> None:
+    rig = Rig()
+    for _ in range(2):
+        rig.store.add()
+    connection = rig.connect(receive_maximum=receive_maximum, is_open=False)
+    render = rig.session.renderer.render
+    rig.session.renderer.render = lambda some: [*render(some)] * 4  # type: ignore[method-assign]
+    connection.is_open = True
+    rig.session.send_pending()
+    while connection.flight:
+        connection.ack(*connection.flight)
+    assert connection.readings == [1] * 4 + [2] * 4
+    assert rig.owed() == []
+
+
 async def test_readings_go_on_when_an_answer_that_waited_is_given_up() -> None:
     rig = Rig()
     connection = rig.connect(receive_maximum=1)
