@@ -68,9 +68,14 @@ class SocketTransport(asyncio.Transport):
             self._watch.remove(self._descriptor)
 
     def resume_reading(self) -> None:
-        if not (self._reading or self._closing):
-            self._reading = True
+        if self._reading or self._closing:
+            return
+        try:
             self._watch.add(self._descriptor, self._read)
+        except OSError as error:  # the process has no descriptor left, or the kernel no memory
+            self._end(error)
+        else:
+            self._reading = True
 
     def is_reading(self) -> bool:
         return self._reading

@@ -29,11 +29,12 @@ class SocketWatch:
         self._since: float | None = None  # during a look: when the one before it was
 
     def add(self, descriptor: int, read: Callable[[], bool]) -> None:
+        """Raises OSError."""
         if self._poll is None or self._loop is None:
             self._loop, self._poll = asyncio.get_running_loop(), select.epoll()
             self._loop.add_reader(self._poll.fileno(), self._on_readable)
-        self._reads[descriptor] = read
         self._poll.register(descriptor, select.EPOLLIN)
+        self._reads[descriptor] = read
 
     def remove(self, descriptor: int) -> None:
         """Before it is closed; twice does no harm."""

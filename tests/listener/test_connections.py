@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from gatepost.agent.core.clock import US
 from gatepost.agent.devices.status_view import view_of
+from gatepost.agent.listener import socket_watch
 from gatepost.agent.listener.packets import PublishPacket, SignalPacket, WillMessage
 from gatepost.agent.listener.properties import DISCONNECT, PINGRESP
 from tests.listener.rig import MQTT_3, MQTT_5, ListenerRig
@@ -292,3 +294,23 @@ async def test_what_the_api_shows(tmp_path: Path) -> None:
         assert (shown["received"], shown["stored"], shown["unacknowledged"]) == (1, 1, 0)
         [one] = shown["clients"]
         assert (one["device"], one["protocol"], one["tls"]) == ("plug-3", "5", False)
+
+
+async def test_a_socket_that_cannot_be_watched_ends_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with ListenerRig(tmp_path, {"plug-3": {}}) as rig:
+        with monkeypatch.context() as patched:
+            patched.setattr(socket_watch, "select", NoDescriptors)
+            client = rig.client()
+            await client.open()
+            await client.closed()
+            await until(lambda: not rig.server._pending)
+        async with rig.client() as other:
+            assert other.connack.code == 0
+
+
+class NoDescriptors:
+    """The module `select` in a process that has as many files open as it may."""
+
+    @staticmethod
+    def epoll() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
