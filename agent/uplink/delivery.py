@@ -39,6 +39,7 @@ UNSENT_LIMIT = 256_000  # octets handed to the transport and not yet taken: a sl
 HELD_AT_MOST = 10.0  # seconds that readings wait for the answer to a SUBSCRIBE on which the broker hung up before
 UNSENT_WAIT = 0.05  # seconds until it is looked again whether the link has taken them
 SPARE_IDS = 2  # of the receive maximum, left for responses and statuses
+SMALL_WINDOW = 50  # readings: so narrow a one is filled with each answer, else a broker behind a proxy holds others back
 
 
 class SendTimer:
@@ -196,7 +197,7 @@ class BrokerDelivery:
             self._flowing.set()
         if len(in_flight) >= window:
             publisher.hurry_ping()
-        self._refill_at = len(in_flight) // 2
+        self._refill_at = len(in_flight) // 2 if window > SMALL_WINDOW else len(in_flight)
         if in_flight and not before:
             self._watchdog.watch()
 

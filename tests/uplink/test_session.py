@@ -111,30 +111,40 @@ async def test_over_quota_pauses_and_sends_again_in_order() -> None:
     assert connection.sent == [1, 2, 3, 4, 1, 3, 5, 6]
 
 
-async def test_a_window_is_filled_again_when_half_of_it_is_acknowledged() -> None:
-    rig = Rig(window=4)
+async def test_a_wide_window_is_filled_again_when_half_of_it_is_acknowledged() -> None:
+    window = delivery.SMALL_WINDOW + 10
+    rig = Rig(window=window)
     connection = rig.connect()
-    for _ in range(9):
+    for _ in range(2 * window):
+        rig.store.add()
+    rig.session.send_pending()
+    for seq in range(1, window // 2):
+        connection.ack(seq)
+        assert len(connection.sent) == window
+    connection.ack(window // 2)
+    assert connection.sent == list(range(1, window + window // 2 + 1))
+
+
+async def test_a_narrow_window_is_filled_again_with_each_answer() -> None:
+    rig = Rig(window=delivery.SMALL_WINDOW)
+    connection = rig.connect()
+    for _ in range(2 * delivery.SMALL_WINDOW):
         rig.store.add()
     rig.session.send_pending()
     connection.ack(1)
-    assert connection.sent == [1, 2, 3, 4]
-    connection.ack(2)
-    assert connection.sent == [1, 2, 3, 4, 5, 6]
-    connection.ack(3, 4, 5)
-    assert connection.sent == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert connection.sent == list(range(1, delivery.SMALL_WINDOW + 2))
 
 
 async def test_an_urgent_reading_does_not_wait_for_half_of_the_window() -> None:
-    rig = Rig(window=4)
+    rig = Rig(window=delivery.SMALL_WINDOW + 10)
     connection = rig.connect()
-    for _ in range(6):
+    for _ in range(2 * delivery.SMALL_WINDOW):
         rig.store.add()
     rig.session.send_pending()
     urgent = rig.store.add(urgent=True)
     rig.session.send_pending()
     connection.ack(1)
-    assert connection.sent == [1, 2, 3, 4, urgent]
+    assert connection.sent[-1] == urgent
 
 
 async def test_a_message_that_is_not_acknowledged_holds_no_others_up() -> None:
