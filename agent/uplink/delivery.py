@@ -39,7 +39,7 @@ UNSENT_LIMIT = 256_000  # octets handed to the transport and not yet taken: a sl
 HELD_AT_MOST = 10.0  # seconds that readings wait for the answer to a SUBSCRIBE on which the broker hung up before
 UNSENT_WAIT = 0.05  # seconds until it is looked again whether the link has taken them
 SPARE_IDS = 2  # of the receive maximum, left for responses and statuses
-SMALL_WINDOW = 50  # readings: so narrow a one is filled with each answer, else a broker behind a proxy holds others back
+SMALL_WINDOW = 50  # readings: a narrow one is filled with each answer; a broker behind a proxy would hold others back
 
 
 class SendTimer:
