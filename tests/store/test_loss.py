@@ -18,9 +18,10 @@ from gatepost.agent.store.command_ledger import LedgerEntry
 from gatepost.agent.store.damage.log_mark import SUFFIX, LogMarkFile
 from gatepost.agent.store.damage.loss_check import LossCheck
 from gatepost.agent.store.damage.loss_watch import LossWatch
-from gatepost.agent.store.damage.salvage import JUMP
+from gatepost.agent.store.damage.salvage import JUMP, salvage
 from gatepost.agent.store.database import PAGE_SIZE
 from gatepost.agent.store.disk_watch import READ_ONLY
+from tests.store.conftest import database
 from tests.support.waiting import until
 
 FRAME = 24 + PAGE_SIZE
@@ -313,3 +314,27 @@ async def test_what_was_issued_before_a_rollback_of_the_ledger_is_known(start: A
         async with start() as run:
             assert "commands-missing" in run.store.loss
             assert run.store.ledger.horizon >= clock.wall - 1
+
+
+async def test_what_an_older_copy_brings_back_hides_no_loss_where_the_starts_were_lost_meanwhile(
+    start: Any, tmp_path: Path
+) -> None:
+    path, older = tmp_path / "gatepost.db", tmp_path / "older.db"
+    async with start() as run:
+        await run.put_all(100)
+    shutil.copy(path, older)
+    async with start() as run:
+        await run.put_all(80)
+    with database(path) as db:
+        db.execute("DELETE FROM reading WHERE seq <= 90")
+        db.execute("DELETE FROM series")
+    db.close()
+    salvage(path)  # without series it draws other epochs, so all starts are one
+    async with start() as run:
+        before = sum(gap["count"] for gap in await run.store.gaps())
+        assert before >= 90
+        await run.put_all(1)
+    shutil.copy(older, path)
+    async with start() as run:
+        gone = [gap["count"] for gap in await run.store.gaps()]
+        assert sum(gone) >= 80

@@ -170,7 +170,8 @@ class DamageRun:
         ]
         other = [key for key in other if not before[key].event]
         if other or self.arrivals.changed:
-            self._blame(f"an id with two contents: {[*other, *self.arrivals.changed][:2]}")
+            contents = [f"{key}: sent {self.arrivals.sent[key]}, stored {before[key]}" for key in other[:2]]
+            self._blame(f"an id with two contents: {[*contents, *self.arrivals.changed][:4]}")
             self.arrivals.changed.clear()
 
     def _stored(self, copy: bool = False) -> tuple[dict[str, Row], list[Gap]]:

@@ -240,14 +240,21 @@ async def _missing(
 
 async def _held(run: TransactionRun, before: int, mark: LogMark) -> tuple[StartRows, ...]:
     """The rows of the log by start."""
-    starts = {0: ""} | (await _starts(run) or {})
-    told = {(start.first, start.epoch): start.rows + start.lost for start in mark.starts}
+    known = await _starts(run)
+    starts = {0: ""} | (known or {})
     firsts, held = sorted(starts), list[StartRows]()
     for first, end in zip(firsts, [*firsts[1:], FOREVER], strict=True):
         rows, top = await _count(run, first, min(end, before))
-        lost = max(0, told.get((first, starts[first]), 0) - rows)
-        held.append(StartRows(first, starts[first], max(top, first - 1), rows, lost))
+        epoch = starts[first]
+        told = [start for start in mark.starts if known is None or _is_told_of(start, first, epoch, end)]
+        lost = max(0, sum(start.rows + start.lost for start in told) - rows)
+        held.append(StartRows(first, epoch, max(top, first - 1), rows, lost))
     return tuple(held)
+
+
+def _is_told_of(marked: StartRows, first: int, epoch: str, end: int) -> bool:
+    """Whether the mark tells of this start of the log; one that a damaged file lost has another epoch since."""
+    return marked.first == first and (marked.epoch == epoch or (not marked.epoch and marked.last < end))
 
 
 def _judgement(text: str, mark: LogMark) -> LogMark | None:
