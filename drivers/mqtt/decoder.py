@@ -185,7 +185,9 @@ class MqttDecoder:
         return [reading]
 
     def _status(self, message: MqttMessage) -> list[Reading | Reply]:
-        """{"status", "battery", "signal_strength", "reason"}, or the bare word."""
+        """{"status", "battery", "signal_strength", "reason"}, or the bare word; nothing clears what was retained."""
+        if not message.payload:
+            return []
         word = message.payload[:LONGEST_TEXT].decode("utf-8", "replace").strip().lower()
         if word in _WORDS:
             message.status = (word, "")

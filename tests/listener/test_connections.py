@@ -133,6 +133,17 @@ async def test_the_will_says_why(tmp_path: Path) -> None:
         await until(lambda: rig.statuses["plug-3"].get("reason") == "disconnected")
 
 
+async def test_an_empty_status_clears_the_retained_one(tmp_path: Path) -> None:
+    async with ListenerRig(tmp_path, {"plug-3": {}}) as rig, rig.client(version=MQTT_5) as client:
+        await client.publish("devices/plug-3/status", b"online", retain=True)
+        assert rig.server.retained_for("plug-3", "devices/plug-3/status") == [("devices/plug-3/status", b"online")]
+        ack = await client.publish("devices/plug-3/status", b"", retain=True)
+        assert ack is not None
+        assert ack.code == 0
+        assert rig.server.retained_for("plug-3", "devices/plug-3/status") == []
+        assert rig.statuses["plug-3"]["status"] == "online"
+
+
 async def test_a_will_waits_for_its_delay(tmp_path: Path) -> None:
     will = WillMessage("devices/plug-3/data", b'{"gone": 1}', 1, properties={"will_delay": 1})
     async with ListenerRig(tmp_path, {"plug-3": {}}) as rig:
