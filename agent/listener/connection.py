@@ -105,6 +105,9 @@ class DeviceConnection(asyncio.BufferedProtocol):
                 return
         self.session.feed(data)
         self._work()
+        if self._websocket is not None and self._websocket.over:
+            self._flush()
+            self._end("connection lost", self._websocket.over)
 
     def eof_received(self) -> bool:
         return False

@@ -22,6 +22,11 @@ class OctetLayer(Protocol):
     @property
     def held(self) -> int: ...
 
+    @property
+    def over(self) -> str:
+        """Why nothing comes after what `feed` gave last; "" = more may."""
+        ...
+
     def feed(self, data: bytes) -> bytes:
         """Raises StreamOver."""
         ...

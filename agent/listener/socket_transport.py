@@ -30,7 +30,7 @@ class SocketTransport(asyncio.Transport):
     """A transport as asyncio's, for a protocol that ends when its peer does, and whom `pause_writing` ends."""
 
     __slots__ = (
-        "_buffer", "_closing", "_descriptor", "_high", "_loop", "_protocol", "_reading", "_sent", "_socket",
+        "_broken", "_buffer", "_closing", "_descriptor", "_high", "_loop", "_protocol", "_reading", "_sent", "_socket",
         "_unsent", "_watch",
     )  # fmt: skip
 
@@ -49,6 +49,7 @@ class SocketTransport(asyncio.Transport):
         self._high = 64 * 1024
         self._reading = False
         self._closing = False
+        self._broken = False
         protocol.connection_made(self)
         self.resume_reading()
 
@@ -110,7 +111,7 @@ class SocketTransport(asyncio.Transport):
         return len(self._unsent)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        if self._closing:
+        if self._closing or self._broken:
             return
         sent = 0
         if not self._unsent:
@@ -119,7 +120,7 @@ class SocketTransport(asyncio.Transport):
             except (BlockingIOError, InterruptedError):
                 pass
             except OSError as error:
-                self._end(error)
+                self._cannot_send(error)
                 return
             if sent == len(data):
                 return
@@ -134,12 +135,20 @@ class SocketTransport(asyncio.Transport):
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
-            self._end(error)
+            self._loop.remove_writer(self._descriptor)
+            self._unsent = b""
+            self._cannot_send(error)
             return
         if not self._unsent:
             self._loop.remove_writer(self._descriptor)
             if self._closing:
                 self._end(None)
+
+    def _cannot_send(self, error: OSError) -> None:
+        """The peer has gone; what it said before is read first, and then its end."""
+        self._broken = True
+        if not self._reading:
+            self._end(error)
 
     # --- the end
 

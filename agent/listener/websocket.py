@@ -29,6 +29,7 @@ class WebSocketLayer:
     frames. `allows_origin` judges a browser's origin against the host that it asked."""
 
     def __init__(self, allows_origin: Callable[[str, str], bool], limit: int) -> None:
+        self.over = ""  # why nothing more comes, once what came before has been fed
         self._allows_origin = allows_origin
         self._protocol = ServerProtocol(subprotocols=SUBPROTOCOLS, max_size=limit + FRAME_HEADER, logger=_SILENT)
 
@@ -59,7 +60,7 @@ class WebSocketLayer:
         if protocol.handshake_exc is not None:
             raise StreamOver("no WebSocket")
         if protocol.state in (State.CLOSING, State.CLOSED):
-            raise StreamOver("closed by the client")
+            self.over = "closed by the client"
         return b"".join(taken)
 
     def _answer(self, request: Request) -> None:

@@ -13,10 +13,16 @@ import pytest
 from gatepost.agent.core.clock import US
 from gatepost.agent.devices.status_view import view_of
 from gatepost.agent.listener import socket_watch
-from gatepost.agent.listener.packets import PublishPacket, SignalPacket, WillMessage
+from gatepost.agent.listener.packets import ConnectPacket, PublishPacket, SignalPacket, WillMessage, encode
 from gatepost.agent.listener.properties import DISCONNECT, PINGRESP
-from tests.listener.rig import MQTT_3, MQTT_5, ListenerRig
+from gatepost.agent.listener.websocket import WebSocketLayer
+from gatepost.agent.listener.wire import StreamOver
+from tests.listener.rig import MQTT_3, MQTT_5, ListenerRig, free_port
 
+HANDSHAKE = (
+    b"GET /mqtt HTTP/1.1\r\nHost: gw\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+)
 BOTH = pytest.mark.parametrize("version", [MQTT_3, MQTT_5])
 
 
@@ -325,3 +331,42 @@ class NoDescriptors:
     @staticmethod
     def epoll() -> None:
         raise OSError(errno.EMFILE, "Too many open files")
+
+
+def in_frame(octets: bytes, opcode: int = 2) -> bytes:
+    """A WebSocket frame of a client, masked with zeros."""
+    assert len(octets) < 126
+    return bytes((0x80 | opcode, 0x80 | len(octets), 0, 0, 0, 0)) + octets
+
+
+async def test_what_comes_with_the_close_of_a_websocket_counts(tmp_path: Path) -> None:
+    port = free_port()
+    async with ListenerRig(tmp_path, {"plug-3": {"password": "twelve-octets"}}, ws=f"127.0.0.1:{port}") as rig:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HANDSHAKE)
+        await reader.readuntil(b"\r\n\r\n")
+        connect = ConnectPacket(MQTT_3, "c", username="plug-3", password=b"twelve-octets")
+        writer.write(in_frame(encode(connect, MQTT_3)))
+        await until(lambda: rig.statuses["plug-3"]["status"] == "online")
+        last = encode(PublishPacket("devices/plug-3/data", b'{"n": 1}'), MQTT_3) + encode(
+            SignalPacket(DISCONNECT), MQTT_3
+        )
+        writer.write(in_frame(last) + in_frame(b"\x03\xe8", 8))
+        await until(lambda: rig.statuses["plug-3"]["status"] == "offline")
+        assert rig.statuses["plug-3"]["reason"] == "disconnected"
+        writer.close()
+        rig.store.writer.hurry()
+        await until(lambda: rig.store.head)
+        assert [reading["n"] for reading in await rig.readings()] == [1]
+
+
+def test_a_websocket_gives_what_came_before_its_end() -> None:
+    layer = WebSocketLayer(lambda origin, host: True, 1000)
+    with pytest.raises(StreamOver):
+        layer.feed(b"GET /elsewhere HTTP/1.1\r\n" + HANDSHAKE.partition(b"\r\n")[2])
+    layer = WebSocketLayer(lambda origin, host: True, 1000)
+    layer.feed(HANDSHAKE)
+    assert layer.feed(in_frame(b"a")) == b"a"
+    assert not layer.over
+    assert layer.feed(in_frame(b"b") + in_frame(b"\x03\xe8", 8)) == b"b"
+    assert layer.over

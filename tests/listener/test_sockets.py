@@ -167,14 +167,14 @@ class Heard:
 class Connected:
     """A transport on one end of a TCP connection, the other end in the test's hands."""
 
-    def __init__(self) -> None:
+    def __init__(self, watch: SocketWatch | None = None) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.far = socket.create_connection(listener.getsockname())
             accepted, _ = listener.accept()
         accepted.setblocking(False)
         accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         self.heard = Heard()
-        self.watch = SocketWatch(0.0)
+        self.watch = watch or SocketWatch(0.0)
         self.transport = SocketTransport(accepted, self.heard, self.watch, bytearray(16))
         self.far.settimeout(5)
 
@@ -255,3 +255,24 @@ async def test_a_fault_ends_this_connection_only(connected: Connected) -> None:
     connected.far.sendall(b"a")
     await until(lambda: connected.heard.ended)
     assert isinstance(connected.heard.ended[0], ValueError)
+
+
+@pytest.mark.parametrize("reading", [True, False])
+async def test_what_a_peer_said_before_it_went_is_read_also_where_it_cannot_be_answered(reading: bool) -> None:
+    connected = Connected(SocketWatch(NEVER))
+    connected.watch._looked = inf  # wake-ups follow each other closely
+    connected.far.sendall(b"a")
+    await until(lambda: connected.heard.octets == b"a")
+    connected.far.sendall(b"b")
+    connected.far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    connected.far.close()
+    if not reading:
+        connected.transport.pause_reading()
+    for _ in range(3):
+        connected.transport.write(b"answer")
+    assert connected.heard.octets == b"a"
+    if reading:
+        connected.watch.look()
+        connected.watch.look()
+        assert connected.heard.octets == b"ab"
+    await until(lambda: connected.heard.ended)
