@@ -121,7 +121,8 @@ class CommandAdmission:
         # Whoever may use the socket may have the settings read again without a command, too.
         always = request.trusted and target is None and command.name == "reload"
         if not always and not authorization.permitted(settings.commands.allow, subject, command.name):
-            return RefusedCommand("not-allowed", f"{command.name} is not allowed for {subject}.", "See commands.allow.")
+            hint = "commands.allow of the settings names what is allowed."
+            return RefusedCommand("not-allowed", f"{command.name} is not allowed for {subject}.", hint)
         parameters: msgspec.Struct | RefusedCommand = _delivered(parsed, settings.commands, self._clock.now().wall)
         if not command.free:
             parameters = authorization.validated(command, parsed.parameters)

@@ -181,6 +181,8 @@ class SettingsValidator:
                 hint = "put it in brackets: [...]"
         if path and isinstance(first, (types.StructType, types.DictType)):
             hint = f"write it like {path[-1]}: {_example(first)}"
+            if isinstance(first, types.StructType) and path[-1] in {field.encode_name for field in first.fields}:
+                hint = f"it belongs below a name: indent it further than the name in {path[0]}"
         self.report.error(self.origins[path], path, "wrong-type", f"expected {expected}, found {found}", hint)
         return WRONG
 

@@ -34,6 +34,15 @@ def test_status_on_one_screen(gatepost, agent):
     assert "P-001" not in shown.out
 
 
+def test_the_example_of_a_command_is_what_send_takes(gatepost, agent, monkeypatch):
+    view = {"name": "read_now", "title": "Weigh", "example": {"stable": True, "unit": "kg"}}
+    found = {"id": "cuff-3", "driver": "mqtt", "port": None, "status": "online", "commands": [view]}
+    monkeypatch.setattr("gatepost.client.GatewayClient.device", lambda *_: found)
+    shown = gatepost("devices", "cuff-3").out
+    assert "such as stable=true unit=kg" in shown
+    assert "  driver    mqtt\n" in shown
+
+
 def test_status_says_that_the_newest_settings_were_refused(gatepost, agent):
     agent.app.last_reload = {
         "applied": False,

@@ -28,6 +28,7 @@ def device(rest: str, driver: str = "printer") -> str:
         (device("port: »'loop://?logging=debug'"), "bad-port devices.p.port", "options that may stand there: none"),
         (device("port: /dev/p, stopbits: »1.2"), "bad-choice devices.p.stopbits", ""),
         (device("port: /dev/p, parity: »evn"), "bad-choice devices.p.parity", "did you mean even?"),
+        ("devices:\n  p:\n  driver: »clip", "wrong-type devices.driver", "indent it further"),
         (device("port: /dev/p", "»cli"), "unknown-driver devices.p.driver", "did you mean clip or clip-7?"),
         ("devices: {»gateway: {driver: clip, port: /dev/p}}", "reserved-name devices.gateway", "another name"),
         (device("port: /dev/p, flow: »off"), "bad-choice devices.p.flow", "did you mean none?"),

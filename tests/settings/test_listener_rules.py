@@ -79,3 +79,20 @@ def test_options_of_a_topic(problems):
     assert len(problems(wrong)) == 2
     short = HERE + "devices:\n" + device("a", "{password: short}")
     assert [code for code, _, error in problems(short) if error]
+
+
+def test_a_command_that_the_options_of_a_device_name_may_be_allowed(problems):
+    allow = "commands: {allow: {plug: [set_led, ping]}}\ndevices:\n"
+    assert problems(HERE + allow + device("plug", "{commands: [set_led]}")) == set()
+    assert problems(HERE + allow + device("plug", "{commands: ['*']}")) == set()
+    unknown = {("unknown-command", "commands.allow.plug.0", False)}
+    assert problems(HERE + allow + device("plug", "{commands: [set_lamp]}")) == unknown
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1883", "localhost:1883", "0.0.0.0:1883"])
+def test_one_address_for_api_and_listener_is_told(problems, address):
+    same = ("same-address", "listener.listen", False)
+    assert same in problems(f"api: {{listen: '{address}', insecure: true}}\n" + HERE)
+    assert problems("api: {listen: '127.0.0.1:1884'}\n" + HERE) == set()
+    both = "listener: {listen: '127.0.0.1:1883', ws: '127.0.0.1:1883'}"
+    assert problems(both) == {("same-address", "listener.ws", False)}

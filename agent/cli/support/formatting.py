@@ -75,9 +75,9 @@ def quantity(name: str, value: object, code: str | None) -> str:
 
 
 def plain(value: object) -> str:
-    """A JSON value for people: `yes`, `-` for null, `a, b` for a list, `name value` for each member of an object."""
+    """A JSON value for people: `yes`, `-` for nothing, `a, b` for a list, `name value` for each member of an object."""
     match value:
-        case None:
+        case None | "":
             return "-"
         case bool():
             return "yes" if value else "no"

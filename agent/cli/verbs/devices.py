@@ -87,7 +87,7 @@ def _explain(device: Mapping[str, Any]) -> None:
     lines = [
         ("why", device.get("message") or why(device)),
         ("to do", device.get("hint")),
-        ("driver", f"{device['driver']} at {device.get('port') or '-'}"),
+        ("driver", device["driver"] + (f" at {device['port']}" if device.get("port") else "")),
         ("readings", count(device.get("readings")) + (f", the last {ago(last)}" if last else "")),
         ("pace", f"a reading every {span(every)}" if every else "every reading"),
     ]
@@ -100,9 +100,16 @@ def _explain(device: Mapping[str, Any]) -> None:
 
 def _command(command: dict[str, Any]) -> str:
     told = f"{command['name']}({parameters(command.get('parameters') or {})}): {command['title']}"
-    example = " ".join(f"{name}={value}" for name, value in (command.get("example") or {}).items())
+    example = " ".join(f"{name}={_typed(value)}" for name, value in (command.get("example") or {}).items())
     told = f"{told}; such as {example}" if example else told
     return told if command.get("allowed", True) else f"{told} (not allowed: see commands.allow)"
+
+
+def _typed(value: object) -> str:
+    """As `gatepost send` takes it: JSON, or text."""
+    import orjson
+
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def parameters(schema: dict[str, Any]) -> str:

@@ -45,7 +45,7 @@ def send(
 ) -> None:
     """Send a command to a device or the gateway, print the answer.
 
-    Exit code 1 when it was rejected or failed.
+    The settings say what is allowed (commands.allow). Exit code 1 when it was rejected or failed.
 
     \b
     Example:

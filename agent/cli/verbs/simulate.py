@@ -22,7 +22,7 @@ verb = new()
 
 @verb.command("simulate")
 def simulate(
-    drivers: Annotated[list[str], typer.Argument(metavar="DRIVER", help="`gatepost drivers` lists them.")],
+    drivers: Annotated[list[str], typer.Argument(metavar="DRIVER...", help="`gatepost drivers` lists them.")],
     link: Annotated[
         Path | None, typer.Option("--link", help="Serial: where the device appears, a symbolic link; 1-wire: a folder.")
     ] = None,

@@ -26,7 +26,9 @@ verb = new(no_args_is_help=True)
 
 @verb.callback()
 def token() -> None:
-    """Make, list and revoke tokens for the API on TCP (api.listen).
+    """Make, list and revoke tokens.
+
+    For people and programs that use the API on TCP (api.listen), and for devices that speak MQTT (listener).
 
     \b
     Example:
@@ -124,7 +126,9 @@ def revoke(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Revoke a token, and end the sessions that were opened with it.
+    """Revoke a token.
+
+    Sessions that were opened with it end, too, and the connection of its device.
 
     \b
     Example:
@@ -188,7 +192,9 @@ def browser(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Make a login code for the web page: good once, for a few minutes.
+    """Make a login code for the web page.
+
+    It is good once, for five minutes.
 
     With --kiosk a board on a wall signs in with it, and stays signed in over restarts until its token is revoked.
 

@@ -152,7 +152,7 @@ def check_commands(rules: RuleContext) -> None:
                 _meant(pattern, [*devices, "gateway"]),
             )  # fmt: skip
         for index, name in enumerate(names):
-            if name != "*" and name not in known:
+            if name != "*" and name not in known and not any(_named(rules, device, name) for device in rules.drivers):
                 near = _meant(name, known)
                 rules.warn((*path, str(index)), "unknown-command", f"no device knows the command {quoted(name)}", near)
     for index, topic in enumerate(rules.section("commands").get("respond_to", [])):
@@ -169,6 +169,17 @@ def check_commands(rules: RuleContext) -> None:
         path = ("commands", "signing", "algorithm")
         if find_spec("cryptography") is None:
             rules.error(path, "not-installed", "needs the library cryptography", install_extra("signing"))
+
+
+def _named(rules: RuleContext, device: str, command: str) -> bool:
+    """Whether the options of the device name the command, or let any through; also where they cannot be judged."""
+    if device not in rules.built:
+        return True
+    try:
+        driver = rules.drivers[device](rules.built[device])
+        return command in (one.name for one in driver.named_commands()) or driver.any_command(command) is not None
+    except Exception:  # the code of a driver of another package; it is only about a warning
+        return True
 
 
 def check_routes(rules: RuleContext) -> None:

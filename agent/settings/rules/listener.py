@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from itertools import combinations
 from typing import Any, NamedTuple
 
 from gatepost.agent.core.topic_filter import overlaps
-from gatepost.agent.settings.model import TOPICS
-from gatepost.agent.settings.problem import Path, closest, listed, quoted
+from gatepost.agent.settings.model import TOPICS, split_address
+from gatepost.agent.settings.problem import Path, closest, dotted, listed, quoted
 from gatepost.agent.settings.rules.base import RuleContext, check_listening
 
 DRIVER = "mqtt"
@@ -26,6 +27,7 @@ class ClaimedTopic(NamedTuple):
 
 def check_listener(rules: RuleContext) -> None:
     check_listening(rules, LISTENER, ("listen", "ws"), "0.0.0.0:8883, with tls")
+    _check_apart(rules)
     claims = [claim for name in rules.section("devices") for claim in _check_device(rules, name)]
     for first, second in combinations(claims, 2):
         same = first.device != second.device and first.carrier == second.carrier
@@ -35,6 +37,29 @@ def check_listener(rules: RuleContext) -> None:
     for claim in claims:
         if claim.carrier[0] != LISTENER:
             _check_loop(rules, claim)
+
+
+def _check_apart(rules: RuleContext) -> None:
+    """The API and the listener cannot share an address."""
+    taken: list[tuple[str, int, Path]] = []
+    for path in (("api", "listen"), (LISTENER, "listen"), (LISTENER, "ws")):
+        try:
+            host, port = split_address(rules.section(path[0]).get(path[1]) or "")
+        except ValueError:  # none, or told already
+            continue
+        host = "127.0.0.1" if host.lower() == "localhost" else host
+        for other, its, where in taken:
+            if port == its and (host == other or _everywhere(host) or _everywhere(other)):
+                message = f"{dotted(where)} listens at the same port"
+                rules.warn(path, "same-address", message, "give one of them another port")
+        taken.append((host, port, path))
+
+
+def _everywhere(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 def _check_device(rules: RuleContext, name: str) -> list[ClaimedTopic]:
