@@ -49,7 +49,10 @@ def test_status_says_that_the_newest_settings_were_refused(gatepost, agent):
         "at": "2026-11-18T00:00:00Z",
         "reason": "file change",
         "changed": [],
-        "problems": ["/x.yaml:3:1: devices.a.prt: unknown key; did you mean port?"],
+        "problems": [
+            "/x.yaml:2:1: brokers.b.password: warning: a secret in plain text",
+            "/x.yaml:3:1: devices.a.prt: unknown key; did you mean port?",
+        ],
     }
     assert "refused" in gatepost("status").out
     assert "devices.a.prt" in gatepost("status").out

@@ -72,8 +72,8 @@ def export_stick(
 def _only_broker(client: GatewayClient) -> str:
     names = [broker["name"] for broker in client.brokers_status()["brokers"]]
     if len(names) != 1:
-        hint = f"name one of {', '.join(names)}" if names else "there is none"
-        raise typer.BadParameter(f"name the broker; {hint}", param_hint="--broker")
+        what = f"there are several brokers; name one of {', '.join(names)}" if names else "there is no broker"
+        raise typer.BadParameter(what, param_hint="--broker")
     return names[0]
 
 

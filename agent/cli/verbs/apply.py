@@ -65,7 +65,7 @@ def apply(
         return
     say("applied: " + (", ".join(done["changed"]) or "nothing changed"))
     for warning in done["warnings"]:
-        complain(written.problem(warning))
+        complain(f"warning: {written.problem(warning)}")
     if done["trial"]:
         left = done["trial"]["left"]
         say(f"on trial for {left:g} s: `gatepost confirm` keeps it, else the earlier settings come back")

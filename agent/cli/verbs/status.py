@@ -72,6 +72,7 @@ def settings_line(settings: dict[str, Any]) -> str:
     if last.get("applied"):
         return f"{state('applied')} {ago(last.get('at'))}"
     problems = last.get("problems") or []
+    problems = [text for text in problems if ": warning: " not in text] or problems  # as check counts errors
     why = problems[0] if len(problems) == 1 else count(len(problems), "problem")
     see = "`gatepost reload` tries again" if last.get("tried") else "see `gatepost check`"
     return f"{state('refused')} {ago(last.get('at'))}: {why}; those before are in force ({see})"
