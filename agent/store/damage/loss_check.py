@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 from collections.abc import Collection, Sequence
@@ -15,7 +16,7 @@ from gatepost.agent.store.damage.log_mark import MAX_STARTS, LogMark, LogMarkFil
 from gatepost.agent.store.damage.salvage import JUMP, SALVAGED, salvaged
 from gatepost.agent.store.damage.start_room import has_room, keep_room, make_room
 from gatepost.agent.store.damage.wal_tail import WalTail, forget_tail, read_tail
-from gatepost.agent.store.database import TransactionRun, corrupt
+from gatepost.agent.store.database import TransactionRun, corrupt, sql
 from gatepost.agent.store.model import series_row
 from gatepost.agent.store.ranges import FOREVER
 from gatepost.agent.store.start_epochs import draw, is_start, start_row
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 MARKED = "marked"  # in meta: the log had a mark
 JUDGED = "judged"  # in meta: a Judgement, until the mark says the same
 FLOOR = "floor"
+OTHER = ".other"  # of the name of a write-ahead log that was set aside
 
 
 class LogLoss(NamedTuple):
@@ -79,6 +81,9 @@ class LossCheck:
         try:
             wal = self._path.with_name(self._path.name + "-wal")
             mended = self._path.with_name(self._path.name + ".mended").exists()
+            if not mended and wal.exists() and _is_of_another(self._path, mark):
+                log.error("the write-ahead log is one of another log: it is set aside")
+                wal.rename(wal.with_name(wal.name + OTHER))
             self._wal_missing = mark.running and self._path.exists() and not wal.exists() and not mended
             if mark.running and not self._wal_missing:
                 # Whoever closes the file now removes its write-ahead log, also where this start comes no further.
@@ -216,6 +221,31 @@ def _belongs(starts: dict[int, str] | None, mark: LogMark) -> bool:
     return starts[newest] == mark.writer.epoch or (
         not mark.writer.rows and starts[newest] == (with_rows[-1].epoch if with_rows else starts[newest])
     )
+
+
+def _is_of_another(database: Path, mark: LogMark) -> bool:
+    """Whether the write-ahead log beside the file belongs to another one: the file is that of the mark, and is not, or
+    cannot be read, together with it."""
+    try:
+        alone = _starts_of(database, "immutable=1")
+    except (sqlite3.Error, UnicodeDecodeError):
+        return False
+    marked = {start.first: start.epoch for start in mark.starts if start.rows and start.epoch}
+    ours = {first for first, epoch in alone.items() if marked.get(first) == epoch}
+    if not ours or not _belongs(alone, mark):
+        return False
+    try:
+        both = _starts_of(database, "mode=ro")
+    except sqlite3.OperationalError:  # no room for an index, no right to make one
+        return False
+    except (sqlite3.Error, UnicodeDecodeError):
+        return True
+    return not _belongs(both or None, mark) and any(both.get(first) != alone[first] for first in ours)
+
+
+def _starts_of(database: Path, option: str) -> dict[int, str]:
+    with contextlib.closing(sqlite3.connect(f"{database.absolute().as_uri()}?{option}", uri=True)) as db:
+        return {row[0]: row[1] for row in db.execute(sql("starts")).fetchall() if is_start(row)}
 
 
 def _ends(mark: LogMark, starts: Collection[int], before: int, stale: bool) -> list[int]:
