@@ -15,6 +15,7 @@ from gatepost.agent.uplink.mqtt.publisher import MqttPublisher
 from gatepost.agent.uplink.mqtt.reason_codes import PACKET_TOO_LARGE
 from gatepost.agent.uplink.wire_message import WireMessage
 
+SMALL_WINDOW = 50  # messages: a narrow one is filled with each answer; a broker behind a proxy would hold others back
 MAX_WAITING = 5000  # messages in the outbox; what comes beyond it is not taken
 
 
@@ -52,6 +53,14 @@ class Outbox:
                 waiting.append((each, tag))
             else:
                 publisher.publish(each.topic, each.payload, each.qos, each.retain, each.properties, tag)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether messages wait and many of them can go at once; where the broker takes few, any."""
+        publisher = self._publisher
+        if publisher is None or not self.waiting:
+            return False
+        return publisher.receive_maximum <= SMALL_WINDOW or len(publisher.flight) * 2 <= publisher.receive_maximum
 
     def drain(self) -> bool:
         """Publish what the broker takes now; whether the outbox is empty."""

@@ -23,7 +23,7 @@ from gatepost.agent.uplink.acknowledgements import (
     SentUnit,
 )
 from gatepost.agent.uplink.batches import BatchEncoder
-from gatepost.agent.uplink.control_messages import ControlMessages, Outbox
+from gatepost.agent.uplink.control_messages import SMALL_WINDOW, ControlMessages, Outbox
 from gatepost.agent.uplink.lanes import Lane, Lanes
 from gatepost.agent.uplink.log_feed import LogFeed
 from gatepost.agent.uplink.message_renderer import MessageRenderer, UnsendableMessage
@@ -39,7 +39,6 @@ UNSENT_LIMIT = 256_000  # octets handed to the transport and not yet taken: a sl
 HELD_AT_MOST = 10.0  # seconds that readings wait for the answer to a SUBSCRIBE on which the broker hung up before
 UNSENT_WAIT = 0.05  # seconds until it is looked again whether the link has taken them
 SPARE_IDS = 2  # of the receive maximum, left for responses and statuses
-SMALL_WINDOW = 50  # readings: a narrow one is filled with each answer; a broker behind a proxy would hold others back
 
 
 class SendTimer:
@@ -355,7 +354,7 @@ class BrokerDelivery:
         if pause:
             self._timer.pause(pause)
         few = len(self.acknowledgements.in_flight) <= self._refill_at
-        if few or self._outbox.waiting or self.feed.lanes.urgent.buffer:
+        if few or self._outbox.has_room or self.feed.lanes.urgent.buffer:
             self.send_pending()
 
     # --- other messages, other settings

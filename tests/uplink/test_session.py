@@ -627,19 +627,19 @@ async def test_answers_get_through_where_the_broker_takes_one_message_at_a_time(
     assert connection.readings == list(range(1, 101))
 
 
-@pytest.mark.parametrize("receive_maximum", [1, 2, 3])
+@pytest.mark.parametrize("receive_maximum", [1, 2, 3, 60])
 async def test_a_reading_of_more_messages_than_the_broker_takes_at_once_goes_out_whole(receive_maximum: int) -> None:
-    rig = Rig()
+    rig, count = Rig(), receive_maximum + 3
     for _ in range(2):
         rig.store.add()
     connection = rig.connect(receive_maximum=receive_maximum, is_open=False)
     render = rig.session.renderer.render
-    rig.session.renderer.render = lambda some: [*render(some)] * 4  # type: ignore[method-assign]
+    rig.session.renderer.render = lambda some: [*render(some)] * count  # type: ignore[method-assign]
     connection.is_open = True
     rig.session.send_pending()
     while connection.flight:
         connection.ack(*connection.flight)
-    assert connection.readings == [1] * 4 + [2] * 4
+    assert connection.readings == [1] * count + [2] * count
     assert rig.owed() == []
 
 

@@ -18,7 +18,7 @@ from gatepost.agent.store.zone_map import ZONE_ROWS
 
 STEP, COARSE_STEP = 300, 1800  # seconds of a bucket; the coarse ones where fine ones would hardly be fewer than rows
 DENSE = {STEP: 8, COARSE_STEP: 4}  # rows that a bucket must stand for; a zone without such ones has no summary: step 0
-TOGETHER, TOGETHER_OCTETS = 2048, 500_000  # stored rows that are taken in at once: memory holds them anyway
+TOGETHER, TOGETHER_OCTETS = 1024, 250_000  # stored rows that are taken in at once
 MAX_READY = 16  # full zones that wait to be written
 
 
