@@ -11,7 +11,7 @@ from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.views import BrokerView, DeviceView
 from gatepost.agent.diagnostics.catalogue import finding_of
 from gatepost.agent.diagnostics.device_checks import of_device
-from gatepost.agent.diagnostics.finding import Finding, by_weight
+from gatepost.agent.diagnostics.finding import Finding, by_weight, space
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.settings.problem import told_problems
 
@@ -167,8 +167,8 @@ def _disk(app: CheckedAgent) -> Iterator[Finding]:
         yield finding_of(
             "disk-full" if free < reserve else "disk-low",
             "disk",
-            f"{free // 1_000_000} MB are free at {path}",
-            f"store.reserve keeps {reserve // 1_000_000} MB free: below it the oldest readings go, or none are taken",
+            f"{space(free)} are free at {path}",
+            f"store.reserve keeps {space(reserve)} free: below it the oldest readings go, or none are taken",
             "free some space, or lower store.keep or store.reserve",
         )
 

@@ -27,3 +27,8 @@ class Finding(msgspec.Struct, frozen=True):
 def by_weight(findings: list[Finding]) -> list[Finding]:
     """Problems first; the order within is kept."""
     return sorted(findings, key=lambda finding: ORDER.index(finding.severity))
+
+
+def space(octets: int) -> str:
+    """9123456789 -> `9123 MB`; what is little in kB, so that it is not told as 0."""
+    return f"{octets // 1_000_000} MB" if octets >= 10_000_000 else f"{octets // 1000} kB"

@@ -10,7 +10,7 @@ from pathlib import Path
 from gatepost.agent.core.clock import SystemClock
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.diagnostics.catalogue import finding_of
-from gatepost.agent.diagnostics.finding import Finding
+from gatepost.agent.diagnostics.finding import Finding, space
 from gatepost.agent.settings import LoadedSettings
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.store.exclusive_access import exclusive_access
@@ -76,8 +76,8 @@ def _disk(state_dir: Path, reserve: int) -> Iterator[Finding]:
         return
     free = seen.f_bavail * seen.f_frsize
     if free < reserve:
-        why = f"store.reserve keeps {reserve // 1_000_000} MB free"
-        yield finding_of("disk-full", "disk", f"{free // 1_000_000} MB are free at {place}", why, "free some space")
+        why = f"store.reserve keeps {space(reserve)} free"
+        yield finding_of("disk-full", "disk", f"{space(free)} are free at {place}", why, "free some space")
 
 
 def _clock() -> Iterator[Finding]:

@@ -239,7 +239,7 @@ class StoreWriter:
                 await self._commit()
             except sqlite3.Error as error:
                 if self.trouble is None:
-                    log.error("nothing can be stored: %s; %d readings wait", error, len(self._queue))
+                    log.error("nothing can be stored: %s; readings that wait: %d", error, len(self._queue))
                 self.trouble = explain(error)
                 mended = await self._on_trouble(error)
                 if self._closing:

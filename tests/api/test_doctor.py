@@ -4,6 +4,7 @@ import msgspec
 
 from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.diagnostics.agent_checks import findings
+from gatepost.agent.diagnostics.finding import space
 
 
 async def told(app):
@@ -98,6 +99,16 @@ async def test_a_disk_that_fills_up(app):
         app.settings, store=msgspec.structs.replace(app.settings.store, reserve=1 << 60)
     )
     assert "MB are free" in (await told(app))["problem", "disk"].what
+
+
+def test_little_space_is_not_told_as_none():
+    assert [space(octets) for octets in (0, 512_000, 9_999_999, 10_000_000, 64_000_000_000)] == [
+        "0 kB",
+        "512 kB",
+        "9999 kB",
+        "10 MB",
+        "64000 MB",
+    ]
 
 
 async def test_a_state_directory_that_is_gone(app):
