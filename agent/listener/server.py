@@ -316,14 +316,14 @@ class MqttServer:
         """Routed and handed to the store; acknowledged when it is there."""
         client = connection.client
         assert client is not None
-        if packet.qos == 2:
-            # All readings of it and its packet id in one transaction, or they would be stored twice after a crash.
-            if self.commits.full:
-                self.holding.until_room(connection, packet)
-                return
-            self.commits.together = True
-        taken = self.intake.take(LISTENER, connection.device, packet.topic, packet.payload)
-        self.commits.together = False
+        if packet.qos == 2 and self.commits.full:
+            self.holding.until_room(connection, packet)
+            return
+        try:
+            self.commits.together = packet.qos == 2  # and its packet id, or a crash would have them stored twice
+            taken = self.intake.take(LISTENER, connection.device, packet.topic, packet.payload)
+        finally:
+            self.commits.together = False
         if taken.ticket >= HELD:
             self.holding.hold(connection, client, packet, taken)
         else:

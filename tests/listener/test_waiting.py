@@ -158,6 +158,16 @@ def to_bulb(ident: int) -> bytes:
     return encode(PublishPacket("zigbee2mqtt/bulb", b'{"n": %d}' % ident, 1, ident), 5)
 
 
+async def test_a_fault_in_a_message_of_qos_2_leaves_the_queue_its_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ListenerRig(tmp_path, {"plug-3": {}}) as rig, rig.client() as client:
+        monkeypatch.setattr(rig.server.intake, "take", lambda *_: 1 // 0)
+        await client.publish("devices/plug-3/data", {"n": 1}, 2, wait=False)
+        await client.closed()
+        assert not rig.store.writer.together
+
+
 async def test_a_broker_is_acknowledged_to_only_once_it_is_stored(tmp_path: Path) -> None:
     devices = {"bulb": {"from": "hospital", **BULB}}
     async with FakeBroker() as broker, ListenerRig(tmp_path, devices, commit=30.0, ack_within=30.0) as rig:

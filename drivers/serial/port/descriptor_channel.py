@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 
@@ -11,6 +12,8 @@ from serial_asyncio import SerialTransport
 
 from gatepost.drivers.serial.port.link_errors import lost, timed_out
 from gatepost.drivers.serial.port.port_watch import PortWatch
+
+log = logging.getLogger(__name__)
 
 READ = 65536
 
@@ -79,7 +82,11 @@ class WatchedTransport(SerialTransport):  # type: ignore[misc]  # untyped base
         if not data:
             self._abort(EOFError("hang-up"))
             return 0
-        self._protocol.data_received(data)
+        try:
+            self._protocol.data_received(data)
+        except Exception:  # all ports are read together: the others go on
+            log.exception("what a port said could not be taken")
+            self._abort(RuntimeError("what it said could not be taken"))
         return len(data)
 
     def write(self, data: bytes) -> None:

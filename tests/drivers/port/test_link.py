@@ -13,6 +13,7 @@ from gatepost.drivers.driver import SerialSettings
 from gatepost.drivers.link import LinkFailed, Reason
 from gatepost.drivers.serial.port import open_port as ports
 from gatepost.drivers.serial.port.link import SerialLink
+from gatepost.drivers.serial.port.port_watch import PortWatch
 
 LINE = SerialSettings(9600)
 
@@ -482,3 +483,29 @@ def _write_all(descriptor, data):
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def test_a_fault_in_whoever_listens_to_a_port_ends_that_port_only(run, port, ears):
+    other = Port()
+
+    async def scenario():
+        watch, deaf = PortWatch(), Ears()
+        deaf.heard = lambda data: 1 // 0
+        links = [deaf.link(other.path, watch=watch), ears.link(port.path, watch=watch)]
+        for link in links:
+            await link.open()
+        os.write(other.master, b"1")
+        while not deaf.lost:
+            await asyncio.sleep(0.005)
+        os.write(port.master, b"2")
+        while ears.data != b"2":
+            await asyncio.sleep(0.005)
+        assert [error.reason for error in deaf.lost] == [Reason.IO]
+        assert ears.lost == []
+        for link in links:
+            await link.close()
+
+    try:
+        run(scenario)
+    finally:
+        other.hang_up()
