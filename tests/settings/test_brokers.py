@@ -221,6 +221,8 @@ def test_a_secret_never_shows_in_a_problem(read):
         ({"format": "scalar", "options": "{retain: true}"}, ["brokers.a.options.retain"]),
         ({"format": "scalar", "options": "{retain: true, payload: bare}"}, []),
         ({"format": "homeassistant"}, ["brokers.a.options.retain"]),
+        ({"format": "homeassistant", "routes": "[{devices: [q]}, {devices: ['p*']}]"}, ["brokers.a.options.retain"]),
+        ({"format": "homeassistant", "routes": "[{devices: [q]}, {devices: [p], drop: true}]"}, []),
     ],
 )
 def test_retained_patient_references_are_told(read, keys, expected):
