@@ -83,7 +83,7 @@ class RuledOptions(DriverOptions, frozen=True, forbid_unknown_fields=True):
         if self.low > self.high:
             found.append(OptionProblem("`low` is above `high`", ("low",), ("low", "high")))
         if not self.word:
-            found.append(OptionProblem("`word` is empty", ("word",)))
+            found.append(OptionProblem("`word` is empty: write all", ("word",), hint="write all"))
         if self.low == 0:
             found.append(OptionProblem("`low` has no effect", ("low",), warning=True))
         return found

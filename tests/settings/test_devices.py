@@ -93,6 +93,11 @@ def test_what_the_driver_says_of_all_its_options_stands_at_them(read):
     assert told(read(text)) == [f"{place} bad-option devices.p.options"]
 
 
+def test_a_hint_that_ends_the_sentence_too_is_said_once(read):
+    (problem,) = read(device("port: /dev/p, options: {word: ''}", "ruled")).problems
+    assert (problem.message, problem.hint) == ("`word` is empty", "write all")
+
+
 @pytest.mark.parametrize(
     ("written", "meant"),
     [("none", "N"), ("even", "E"), ("Odd", "O"), ("MARK", "M"), ("space", "S"), ("e", "E"), ("N", "N"), ("n", "N")],

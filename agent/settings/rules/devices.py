@@ -135,7 +135,7 @@ def _build_options(
         if known.isdisjoint((*problem.about, *problem.path[:1])):
             hint = problem.hint or "`gatepost drivers` explains the options"
             told, code = (rules.warn, "no-effect") if problem.warning else (rules.error, "bad-option")
-            told((*here, *problem.path), code, problem.message, hint)
+            told((*here, *problem.path), code, problem.message.removesuffix(f": {hint}"), hint)  # said once
 
 
 def _option_error(rules: RuleContext, here: Path, text: str, values: dict[str, Any]) -> None:
