@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
@@ -26,6 +27,8 @@ from gatepost.agent.listener.packets import (
 from gatepost.agent.listener.properties import DISCONNECT, PUBREL, SUBACK, UNSUBACK
 from gatepost.agent.listener.session import WILL_ANYWAY, ClientIntent, ConnectionEnd, ProtocolSession, RepeatedMessage
 from gatepost.agent.listener.wire import StreamOver
+
+log = logging.getLogger(__name__)
 
 WRITE_BUFFER = 64 * 1024  # octets that a device has not taken, beyond which it is hung up on
 BEFORE_CONNECT = 20_000  # octets that anybody may send: CONNECT, and the handshake of a WebSocket
@@ -186,7 +189,11 @@ class DeviceConnection(asyncio.BufferedProtocol):
         """What kept it from being read may be over."""
         if not self._over and not self.session.blocked:
             self._heard = self._loop.time()
-            self._work()
+            try:
+                self._work()
+            except Exception:  # whoever called goes on with the other connections
+                log.exception("a connection failed")
+                self._end("failed", "the gateway failed on one of its messages")
 
     def settle(self, durable: int) -> bool:
         """See WaitsForDisk."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gatepost.agent.listener import broker_source, held_messages
+from gatepost.agent.listener.intake import TakenMessage
 from gatepost.agent.listener.packets import AckPacket, PublishPacket, encode
 from gatepost.agent.listener.properties import PUBACK, PUBREC
 from gatepost.agent.settings.model import BrokerSettings
@@ -166,6 +168,36 @@ async def test_a_fault_in_a_message_of_qos_2_leaves_the_queue_its_bound(
         await client.publish("devices/plug-3/data", {"n": 1}, 2, wait=False)
         await client.closed()
         assert not rig.store.writer.together
+
+
+async def test_a_fault_in_a_message_that_waited_ends_its_connection_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        ListenerRig(tmp_path, {"plug-3": {}, "plug-4": {}}, window=1, commit=30, ack_within=30) as rig,
+        rig.client("plug-3") as one,
+        rig.client("plug-4") as other,
+    ):
+        await rig.store.stored(rig.store.event("test", {}), hurry=True)  # what comes now waits for its turn
+        for place, (client, device) in enumerate(((one, "plug-3"), (other, "plug-4"))):
+            for number in (1, 2):
+                await client.publish(f"devices/{device}/data", {"n": number}, wait=False)
+            await until(lambda place=place: len(rig.server.acknowledger._waiting) == place + 1)
+        take = rig.server.intake.take
+
+        def take_or_fail(source: str, carrier: str, *message: Any) -> TakenMessage:
+            if carrier == "plug-3":
+                raise ValueError("a fault")
+            return take(source, carrier, *message)
+
+        monkeypatch.setattr(rig.server.intake, "take", take_or_fail)
+        rig.store.writer.hurry()
+        await one.closed()
+        for number in (1, 2):
+            rig.store.writer.hurry()
+            ack = await other.receive()
+            assert isinstance(ack, AckPacket)
+            assert ack.packet_id == number
 
 
 async def test_a_broker_is_acknowledged_to_only_once_it_is_stored(tmp_path: Path) -> None:
