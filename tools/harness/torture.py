@@ -194,14 +194,17 @@ class Torture:
 
     def _fill_disk(self) -> None:
         """Full for a moment, under way or also at the start."""
-        self._look()  # room is made of what was delivered
         since = time.time_ns()
         self.faults.files.fill()
-        self._wait(self.rng.uniform(0.3, 2.0))
+        until = time.monotonic() + self.rng.uniform(0.3, 2.0)
+        while time.monotonic() < until:  # room is made of what was delivered, be it new: each row is seen before
+            self._look()
+            self._wait(0.05)
         if self.rng.random() < 0.5:
             self._kill()
             self._away_since = since  # what waits for the disk dies with the agent
             self._start()
+        self._look()
         self.faults.files.empty()
 
     def _pass(self, name: str) -> None:
