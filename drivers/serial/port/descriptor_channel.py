@@ -60,8 +60,12 @@ class WatchedTransport(SerialTransport):  # type: ignore[misc]  # untyped base
 
     def _ensure_reader(self) -> None:
         if not (self._held or self._has_reader or self._closing):
-            self._watch.add(self._loop, self._descriptor, self._read)
-            self._has_reader = True
+            try:
+                self._watch.add(self._loop, self._descriptor, self._read)
+            except OSError as exc:  # the process has no descriptor left
+                self._abort(exc)
+            else:
+                self._has_reader = True
 
     def _remove_reader(self) -> None:
         if self._has_reader:

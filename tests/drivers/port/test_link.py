@@ -1,6 +1,7 @@
 """The serial link over real PTYs and sockets, on both event loops."""
 
 import asyncio
+import errno
 import os
 import pty
 import socket
@@ -509,3 +510,22 @@ def test_a_fault_in_whoever_listens_to_a_port_ends_that_port_only(run, port, ear
         run(scenario)
     finally:
         other.hang_up()
+
+
+def test_a_port_that_cannot_be_watched_is_lost_and_not_deaf(run, port, ears):
+    """A process with as many files open as it may."""
+
+    class FullWatch(PortWatch):
+        def add(self, loop, descriptor, read):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async def scenario():
+        link = ears.link(port.path, watch=FullWatch())
+        await link.open()
+        while not ears.lost:
+            await asyncio.sleep(0.005)
+        assert str(ears.lost[0]).endswith("Too many open files")
+        assert not link.is_open
+        await link.close()
+
+    run(scenario)
