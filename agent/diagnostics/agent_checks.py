@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -71,8 +71,8 @@ class CheckedAgent(Protocol):
     def status(self) -> dict[str, Any]: ...
 
 
-async def findings(app: CheckedAgent) -> list[Finding]:
-    """Worst first; empty when all is well."""
+async def findings(app: CheckedAgent, token_owners: Collection[str] = ()) -> list[Finding]:
+    """Worst first; empty when all is well. `token_owners`: devices that have a valid token."""
     now = datetime.fromtimestamp(app.clock.now().wall / 1e6, UTC)
     results = [
         *_clock(app),
@@ -82,6 +82,7 @@ async def findings(app: CheckedAgent) -> list[Finding]:
         *_trial(app.status()),
         *_unserved(app.status()),
         *_fleet(app.status()),
+        *_tokens(app.settings, token_owners),
     ]
     results += _gaps(await app.store.gaps(100), now)
     for view in app.devices.views():
@@ -111,6 +112,26 @@ def _unserved(status: dict[str, Any]) -> Iterator[Finding]:
     for part, (ident, what, keys) in UNSERVED.items():
         if trouble := (status.get(part) or {}).get("trouble"):
             yield finding_of(ident, "gateway", what, trouble, f"see {keys}; `gatepost reload` tries again")
+
+
+def _tokens(settings: Settings, owners: Collection[str]) -> Iterator[Finding]:
+    """Devices that should connect to the listener, and that it can only refuse."""
+    listener = settings.listener
+    if listener.listen is None and listener.ws is None:
+        return
+    if listener.tls is not None and listener.tls.client_ca is not None:  # a certificate may be what they show
+        return
+    for name, device in settings.devices.items():
+        options = device.options
+        own = options.get("from", "listener") == "listener" and not options.get("via")
+        if device.driver == "mqtt" and own and not options.get("password") and name not in owners:
+            yield finding_of(
+                "device-no-token",
+                f"device {name}",
+                "it cannot connect",
+                "it has no valid token",
+                f"`gatepost token create --device {name}` makes one, for the settings of the device",
+            )
 
 
 def _trial(status: dict[str, Any]) -> Iterator[Finding]:

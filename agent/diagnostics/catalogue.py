@@ -12,8 +12,8 @@ _IDS: dict[Severity, str] = {
     """,
     "warning": """
         broker-dead-letters broker-subscription-refused clock-unsynchronised desired-state-not-applied
-        device-misunderstood device-no-reading device-quiet disk-low port-forbidden port-missing readings-lost
-        settings-on-trial settings-warning store-repaired
+        device-misunderstood device-no-reading device-no-token device-quiet disk-low port-forbidden port-missing
+        readings-lost settings-on-trial settings-warning store-repaired
     """,
     "note": """
         broker-backlog broker-disconnected database-in-use database-missing database-unreadable

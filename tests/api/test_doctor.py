@@ -5,6 +5,7 @@ import msgspec
 from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.diagnostics.agent_checks import findings
 from gatepost.agent.diagnostics.finding import space
+from gatepost.agent.settings.model import DeviceSettings, ListenerSettings, ListenerTls
 
 
 async def told(app):
@@ -52,6 +53,25 @@ async def test_a_device_whose_readings_nobody_wants(app):
     assert (await told(app))["note", "device oximeter-1"].do == (
         "`gatepost send oximeter-1 start_monitoring` starts it again"
     )
+
+
+async def test_a_device_of_the_listener_without_a_token(app):
+    well(app)
+    devices = {
+        "plug-3": DeviceSettings(driver="mqtt"),
+        "behind": DeviceSettings(driver="mqtt", options={"via": "plug-3"}),
+        "elsewhere": DeviceSettings(driver="mqtt", options={"from": "lab"}),
+        "old": DeviceSettings(driver="mqtt", options={"password": "a word of its own"}),
+    }
+    listener = ListenerSettings(listen="127.0.0.1:1883")
+    app.settings = msgspec.structs.replace(app.settings, devices=devices, listener=listener)
+    (finding,) = await findings(app)
+    assert (finding.id, finding.about) == ("device-no-token", "device plug-3")
+    assert "token create --device plug-3" in finding.do
+    assert await findings(app, {"plug-3"}) == []
+    listener = msgspec.structs.replace(listener, tls=ListenerTls(cert="c", key="k", client_ca="ca"))
+    app.settings = msgspec.structs.replace(app.settings, listener=listener)
+    assert await findings(app) == []
 
 
 async def test_a_broker_that_is_away_and_what_waits_for_it(app):

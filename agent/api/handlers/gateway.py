@@ -93,7 +93,9 @@ async def reload(request: ApiRequest) -> ReloadResult:
 
 
 async def doctor(request: ApiRequest) -> FindingList:
-    return {"findings": await findings(request.app)}
+    tokens = request.authenticator.tokens
+    owners = {token.device for token in tokens.every() if token.device is not None and tokens.get(token.id) is not None}
+    return {"findings": await findings(request.app, owners)}
 
 
 def clock(request: ApiRequest) -> ClockState:
