@@ -12,7 +12,7 @@ from gatepost.drivers.mqtt.message import MqttMessage
 from gatepost.drivers.mqtt.options import MqttOptions, TopicMapping
 from gatepost.drivers.options import METRIC_PATTERN
 from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
-from gatepost.drivers.serial.lines.fields import MissingField, compile_fields, plain, read_time
+from gatepost.drivers.serial.lines.fields import MissingField, compile_fields, plain, read_time, word_of
 from gatepost.drivers.serial.lines.formats import (
     VALUE,
     BadLine,
@@ -55,7 +55,6 @@ SPECIAL = frozenset(
 )
 _PLAIN = frozenset({int, float, bool})
 _NAME = re.compile(METRIC_PATTERN)
-_FLAGGED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./ -]{0,63}")
 _WORDS = ("online", "offline", "error")
 
 
@@ -315,7 +314,7 @@ def _careful(name: str, value: Any, values: dict[str, Any], flags: list[str]) ->
         values[name] = plain(value)
     except MissingField as why:
         if str(why):
-            flags.append(f"{name if _FLAGGED.fullmatch(name) else VALUE}:{why}")
+            flags.append(f"{word_of(name)}:{why}")
 
 
 def _check_size(members: dict[str, Any]) -> None:

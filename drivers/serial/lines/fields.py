@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from gatepost.drivers.reading import BAD, GOOD, Reading
-from gatepost.drivers.serial.lines.formats import is_nothing, number
+from gatepost.drivers.serial.lines.formats import VALUE, is_nothing, number
 from gatepost.drivers.serial.lines.patterns import compile_pattern
 
 Convert = Callable[[dict[str, Any]], Reading | None]
@@ -20,6 +21,7 @@ Step = Callable[[Any], Any]
 
 PLAIN = frozenset({int, float, bool})
 NAN = "nan"
+_FLAGGED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./ -]{0,63}")
 
 
 class LineField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,13 +104,13 @@ def _mapped(
                 values[name] = step(value)
             except MissingField as why:
                 if str(why):
-                    flags.append(f"{name}:{why}")
+                    flags.append(f"{word_of(name)}:{why}")
         for path, name, step in pointers:
             try:
                 values[name] = step(follow(members, path))
             except MissingField as why:
                 if str(why):
-                    flags.append(f"{name}:{why}")
+                    flags.append(f"{word_of(name)}:{why}")
         if not values and not flags:
             return None
         units = all_units
@@ -117,6 +119,11 @@ def _mapped(
         return Reading(metric, values, units, tuple(flags), GOOD if values else BAD, moment)
 
     return convert
+
+
+def word_of(name: str) -> str:
+    """The name of a member as flags have it; `value` for one that is no word."""
+    return name if _FLAGGED.fullmatch(name) else VALUE
 
 
 def plain(value: Any) -> Any:

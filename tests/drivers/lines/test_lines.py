@@ -81,6 +81,14 @@ def test_no_value_is_left_out_and_flagged(spelled):
     assert faults == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "word"), [("hr 1", "hr 1"), ("höhe", "value"), ("\\u0000", "value"), ("a:b", "value"), ("x" * 65, "value")]
+)
+def test_a_flag_has_a_word_whatever_the_device_calls_its_value(name, word):
+    (reading,), _ = decode(f'{{"{name}": null, "t": 1}}')
+    assert reading.flags == (f"{word}:nan",)
+
+
 def test_a_line_of_nothing_but_missing_values_is_a_bad_reading():
     (reading,), faults = decode('{"t": null}')
     assert (reading.values, reading.flags, reading.quality, faults) == ({}, ("t:nan",), BAD, {})
