@@ -19,12 +19,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from gatepost.agent.store.model import whole_body
+from tools.harness.mosquitto import Mosquitto
 from tools.harness.program import Program, agent
-from tools.harness.rig import quantile
+from tools.harness.rig import BROKER, INFLIGHT, quantile
 
 PASSWORD = "a-device-of-the-harness"
 CONNECT, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = 0x10, 0x30, 0x40, 0x50, 0x62, 0x70
@@ -197,6 +199,7 @@ def main() -> None:
     parser.add_argument("--qos", type=int, choices=(0, 1, 2), default=1)
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--window", type=int, default=20)
+    parser.add_argument("--broker", action="store_true", help="what is stored is forwarded to a mosquitto, too")
     options = parser.parse_args()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -209,7 +212,11 @@ def main() -> None:
             "listener": {"listen": f"127.0.0.1:{port}", "max_connections": options.devices + 10},
             "api": {"socket": str(folder / "api.sock"), "listen": None},
         }
-        with agent(folder, settings) as program:
+        with ExitStack() as stack:
+            if options.broker:
+                broker = stack.enter_context(Mosquitto(folder, INFLIGHT))
+                settings["brokers"] = {BROKER: {"url": f"mqtt://127.0.0.1:{broker.port}"}}
+            program = stack.enter_context(agent(folder, settings))
             program.start()
             print(json.dumps(asyncio.run(measured(options, program, port))), flush=True)
 
