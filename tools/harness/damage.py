@@ -26,6 +26,7 @@ from pathlib import Path
 
 import orjson
 
+from gatepost.agent.store.damage.log_mark import LogMarkFile
 from gatepost.agent.store.model import is_sound, whole_body
 from tools.harness import program
 from tools.harness.account import Arrivals
@@ -124,6 +125,7 @@ class DamageRun:
             self.agent.kill()
         before, gaps_before = self._stored(copy=True)
         self._count_arrivals(before)
+        untold = self._untold(name, before)
         if self.rng.random() < 0.5:
             self.files.keep()
         if name != "disk full":
@@ -144,7 +146,8 @@ class DamageRun:
         # By what they say: where the table of starts is lost, what is left gets other ids.
         # On a full disk, what every broker had makes room.
         kept = self.arrivals.times if name == "disk full" else ()
-        missing = {row for row in before.values() if not row.event and row.ts not in kept} - set(after.values())
+        gone = set(before.values()) - set(after.values()) - untold
+        missing = {row for row in gone if not row.event and row.ts not in kept}
         new = Counter(gaps) - Counter(gaps_before)
         told = sum(gap[2] * count for gap, count in new.items() if gap[1] in TELLING)
         self.lost += len(missing)
@@ -154,6 +157,16 @@ class DamageRun:
             self._blame(f"{name}{' after a stop' * orderly}: {len(missing)} rows missing, {told} told; {few}")
         if name == "nothing" and told:
             self._blame(f"a false alarm: {new}")
+
+    def _untold(self, name: str, before: dict[str, Row]) -> set[Row]:
+        """Rows that were committed in the moment of the kill: they are not in the mark yet, and nobody was told."""
+        mark = LogMarkFile(self.state / "gatepost.db").read()
+        if mark is None:
+            return set()
+        later = {key: row for key, row in before.items() if int(key.rpartition(":")[2]) > mark.seq}
+        if early := sorted(later.keys() & self.arrivals.sent.keys()):
+            self._blame(f"{name}: {len(early)} rows were sent before they were marked, {early[0]}")
+        return set(later.values())
 
     def _blame(self, what: str) -> None:
         self.wrong.append(what)
