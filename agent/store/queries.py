@@ -26,6 +26,7 @@ P = ParamSpec("P")
 
 SEARCH_SECONDS = 1.0  # that one search or count may take
 PAGES = {NORMAL: "reading_page", URGENT_TRACK: "reading_page_urgent"}
+PAGE_ENDS = {"reading_page": "reading_page_end", "reading_page_urgent": "reading_page_urgent_end"}
 STRETCH_ROWS = 1024  # that are worked on without a pause
 MAX_LOGGED = 20  # damaged rows that the log names one by one
 
@@ -78,7 +79,7 @@ class StoreQueries:
         records: list[Record] = []
         while len(records) < limit:
             wanted = limit - len(records)
-            part, rows, last = await self._records(self.database.read, PAGES[track], (lo, hi, wanted))
+            part, rows, last = await self._mend_and_try(self._look_at_page, PAGES[track], lo, hi, wanted)
             records += part
             if rows < wanted:
                 break
@@ -231,6 +232,13 @@ class StoreQueries:
     ) -> tuple[list[Record], int, int]:
         """The good ones; how many rows there were, damaged ones included; the last one's sequence number."""
         return await self._mend_and_try(self._look, read, name, params)
+
+    async def _look_at_page(self, name: str, lo: int, hi: int, limit: int) -> tuple[list[Record], int, int]:
+        """As `_look`. A number that damage has changed ends a search as if no more came: the other end is asked."""
+        found = await self._look(self.database.read, name, (lo, hi, limit))
+        if found[1] < limit and await self.database.read(PAGE_ENDS[name], (max(lo, found[2] + 1), hi)):
+            raise corrupt("rows of the log are out of order")
+        return found
 
     async def _look(
         self, read: Callable[[str, Params], Awaitable[Rows]], name: str, params: Any

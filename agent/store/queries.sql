@@ -127,6 +127,12 @@ WHERE seq >= ? AND seq < ? AND (bits & 1) IS NOT 1 ORDER BY seq LIMIT ?;
 -- name: reading_page_urgent --
 SELECT seq, series, wall, mono, bits, crc, body FROM reading WHERE bits & 1 AND seq >= ? AND seq < ? ORDER BY seq LIMIT ?;
 
+-- name: reading_page_end --
+SELECT seq FROM reading WHERE seq >= ? AND seq < ? AND (bits & 1) IS NOT 1 ORDER BY seq DESC LIMIT 1;
+
+-- name: reading_page_urgent_end --
+SELECT seq FROM reading WHERE bits & 1 AND seq >= ? AND seq < ? ORDER BY seq DESC LIMIT 1;
+
 -- name: zone --
 -- What is in [?, ?), by series and whether the clock was in step, with what rectifies the time of the others.
 SELECT z.*, b.shift

@@ -173,14 +173,17 @@ async def test_whatever_bytes_flip_the_agent_starts_and_no_id_is_given_twice(
         assert seen > 0
 
 
-async def test_damage_under_a_running_agent_is_mended_and_nothing_in_memory_is_lost(start: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("into", [0, 512])  # the beginning of a page, and its middle: its head says nothing then
+async def test_damage_under_a_running_agent_is_mended_and_nothing_in_memory_is_lost(
+    start: Any, tmp_path: Path, into: int
+) -> None:
     async with start() as run:
         seqs = await run.put_all(30_000)  # more than the page cache holds
         await run.store.database.checkpoint("TRUNCATE")
         path = tmp_path / "gatepost.db"
-        with path.open("r+b") as file:  # whole pages in the middle become garbage under the open connections
-            file.seek(path.stat().st_size // 2 // 4096 * 4096)
-            file.write(os.urandom(20_480))
+        with path.open("r+b") as file:  # pages in the middle become garbage under the open connections
+            file.seek(path.stat().st_size // 2 // 4096 * 4096 + into)
+            file.write(os.urandom(20_480 - into))
         lo, kept = 0, []
         while page := await run.store.queries.page(0, lo, FOREVER, 500):
             lo = page[-1].seq + 1
