@@ -18,6 +18,7 @@ from typing import IO, BinaryIO
 import msgspec
 
 from gatepost.agent.core.errors import BackupWrong
+from gatepost.agent.core.named_files import open_given, open_regular
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -59,7 +60,7 @@ class ArchiveWriter:
 
     def add(self, name: str, path: Path, like: os.stat_result | None = None) -> None:
         """`like`: whose mode and owner it gets, if not its own. A file that grows meanwhile is taken as it was."""
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path), "rb") as file:
             info = self._tar.gettarinfo(arcname=name, fileobj=file)
             if like is not None:
                 info.mode, info.uid, info.gid = stat.S_IMODE(like.st_mode), like.st_uid, like.st_gid
@@ -96,7 +97,7 @@ def unpack(file: Path, folder: Path) -> BackupManifest:
     found: dict[str, tuple[int, str]] = {}
     manifest = None
     try:
-        with tarfile.open(file, "r|gz") as tar:
+        with open_given(file) as stream, tarfile.open(fileobj=stream, mode="r|gz") as tar:
             for info in tar:
                 if manifest is not None or not info.isfile() or len(found) >= MAX_MEMBERS:
                     raise BackupWrong(f"{file} holds what no backup holds: {info.name!r}", "take another file")

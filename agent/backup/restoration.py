@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import grp
 import os
 import pwd
@@ -26,6 +27,13 @@ from gatepost.agent.settings.problem import Problem
 from gatepost.agent.store.damage.salvage import check, readings_only_in
 from gatepost.agent.store.schema import DATABASE
 
+HINTS = {
+    errno.EPERM: AS_ROOT,
+    errno.EACCES: AS_ROOT,
+    errno.ENOENT: "check the path",
+    errno.EINVAL: "take the file that `gatepost backup` wrote",
+    errno.ENOSPC: "make room: it needs as much as the backup holds",
+}
 ID_DROP = Path("conf.d", "99-gateway-id.yaml")  # after the others: what it says holds
 Load = Callable[[Path, Path | None], LoadedSettings]  # of a main file, and of a folder of own drops
 
@@ -60,8 +68,7 @@ def restore_backup(
     except StateDirInUse as error:
         raise GatepostError(error.message, "stop the agent first: `systemctl stop gatepost`") from error
     except OSError as error:
-        hints = ((PermissionError, AS_ROOT), (FileNotFoundError, "check the path"), (OSError, "is there space?"))
-        hint = next(text for kind, text in hints if isinstance(error, kind))
+        hint = HINTS.get(error.errno or 0, "")
         raise GatepostError(f"{error.filename or file}: {error.strerror or error}", hint) from error
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gatepost.agent.core.clock import SystemClock
 from gatepost.agent.core.errors import StoreError
+from gatepost.agent.core.named_files import read_regular
 from gatepost.agent.diagnostics.catalogue import finding_of
 from gatepost.agent.diagnostics.finding import Finding, space
 from gatepost.agent.settings import LoadedSettings
@@ -91,8 +92,7 @@ def _database(state_dir: Path) -> Iterator[Finding]:
 
     path = state_dir / DATABASE
     try:
-        with path.open("rb") as file:
-            head = file.read(len(MAGIC))
+        head = read_regular(path, len(MAGIC))
     except FileNotFoundError:
         yield finding_of("database-missing", "store", f"there is no database at {path} yet", "the first start makes it")
         return

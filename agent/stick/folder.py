@@ -11,6 +11,7 @@ import msgspec
 
 from gatepost.agent.core.atomic_file import write_atomic
 from gatepost.agent.core.errors import StickWrong
+from gatepost.agent.core.named_files import read_regular
 from gatepost.agent.stick.parcel import LARGEST, ParcelHeader, SealedParcel, decoded
 from gatepost.agent.uplink.carried.carried_message import DeliveryReceipt
 
@@ -34,8 +35,7 @@ class StickFolder:
 
     def read(self, path: Path) -> SealedParcel:
         """Raises StickWrong for one that is not whole, OSError."""
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
+        content = read_regular(path, LARGEST + 1)
         if len(content) > LARGEST:
             raise StickWrong("it is too large for a parcel", "look at what it is")
         return decoded(content)
@@ -58,7 +58,7 @@ class StickFolder:
     def receipt(self, parcel: Path) -> DeliveryReceipt | None:
         """Of this parcel; None where there is none that can be read."""
         try:
-            return msgspec.json.decode(parcel.with_suffix(RECEIPT).read_bytes(), type=DeliveryReceipt)
+            return msgspec.json.decode(read_regular(parcel.with_suffix(RECEIPT)), type=DeliveryReceipt)
         except (FileNotFoundError, msgspec.MsgspecError):
             return None
 
@@ -118,7 +118,7 @@ class StickFolder:
 
     def _numbers(self, export: str) -> list[int] | None:
         try:
-            return msgspec.json.decode((self.path / f"{export}{END}").read_bytes(), type=list[int])
+            return msgspec.json.decode(read_regular(self.path / f"{export}{END}"), type=list[int])
         except (FileNotFoundError, msgspec.MsgspecError):
             return None
 

@@ -11,6 +11,7 @@ import typer
 
 from gatepost.agent.cli import DEFAULT_CONFIG, default_config
 from gatepost.agent.cli.support.output import complain
+from gatepost.agent.core.named_files import read_regular
 from gatepost.client import DEFAULT_SOCKET, TIMEOUT, GatewayClient
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _said(file: Path) -> str | None:
     import yaml
 
     try:
-        return str(yaml.safe_load(file.read_text("utf-8"))["api"]["socket"] or "")
+        return str(yaml.safe_load(read_regular(file).decode("utf-8"))["api"]["socket"] or "")
     except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError, RecursionError):
         return None
 

@@ -11,9 +11,11 @@ from gatepost.agent.cli.support.formatting import count, size
 from gatepost.agent.cli.support.output import complain, say, say_json
 from gatepost.agent.cli.support.progress_line import counting, progress
 from gatepost.agent.core.errors import StickWrong
+from gatepost.agent.core.named_files import read_given
 from gatepost.agent.process.exits import ExitCode
 from gatepost.client import GatewayClient
 
+LARGEST_KEY = 4096  # octets of its file
 NO_MORE = "there is no room for more: send what is on it, and run this again"
 TWICE = "sent from here too, before the receipt came: {}; both have the same ids"
 FULL = "there is no room on the stick: free some, or take another one"
@@ -81,5 +83,5 @@ def _public(receiver: str) -> str:
     """The key itself, or of a file that holds it. Raises StickWrong, OSError."""
     from gatepost.agent.stick.encryption import PUBLIC, check_public
 
-    text = receiver if receiver.startswith(PUBLIC) else Path(receiver).read_text("utf-8", "replace")
+    text = receiver if receiver.startswith(PUBLIC) else read_given(receiver, LARGEST_KEY).decode("utf-8", "replace")
     return check_public(text.strip())

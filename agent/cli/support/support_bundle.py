@@ -19,6 +19,7 @@ import orjson
 
 from gatepost.agent.cli.verbs.version import versions
 from gatepost.agent.core.errors import GatepostError
+from gatepost.agent.core.named_files import read_regular
 from gatepost.agent.settings import LoadedSettings
 from gatepost.agent.settings.model import SecretRef
 from gatepost.agent.settings.redacted_view import shown
@@ -146,8 +147,7 @@ def _database(state_dir: Path) -> dict[str, Any]:
     with suppress(OSError):
         for path in sorted(state_dir.glob("gatepost.db*")):
             found[path.name] = {"octets": path.stat().st_size}
-        with (state_dir / "gatepost.db").open("rb") as file:
-            header = file.read(100)
+        header = read_regular(state_dir / "gatepost.db", 100)
         found["user_version"] = int.from_bytes(header[60:64])
         found["page_size"] = int.from_bytes(header[16:18])
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from difflib import unified_diff
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, NoReturn
@@ -11,7 +10,7 @@ import typer
 
 from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, new
 from gatepost.agent.cli.support.output import complain, say, say_as_is, say_json
-from gatepost.agent.core.named_files import read_regular
+from gatepost.agent.core.named_files import read_given
 from gatepost.agent.process.exits import ExitCode
 from gatepost.client import BadInput, NotAllowed
 
@@ -103,10 +102,7 @@ class WrittenSettings(NamedTuple):
 
 def _text(file: Path) -> str:
     try:
-        data = sys.stdin.buffer.read(LARGEST + 1) if str(file) == "-" else read_regular(file, LARGEST + 1)
-        if len(data) > LARGEST:
-            raise typer.BadParameter(f"{file} is larger than {LARGEST} octets")
-        return data.decode("utf-8")
+        return read_given(file, LARGEST).decode("utf-8")
     except UnicodeDecodeError:
         raise typer.BadParameter(f"{file} is not UTF-8 text") from None
 

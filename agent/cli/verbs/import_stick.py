@@ -10,11 +10,12 @@ import msgspec
 import typer
 
 from gatepost.agent.cli.support.agent_access import Config, Json, Socket, broker_names, connected, new
-from gatepost.agent.cli.support.export_stick import TWICE
+from gatepost.agent.cli.support.export_stick import LARGEST_KEY, TWICE
 from gatepost.agent.cli.support.formatting import count
 from gatepost.agent.cli.support.output import complain, say, say_as_is, say_json
 from gatepost.agent.cli.support.progress_line import counting, progress
 from gatepost.agent.core.errors import GatepostError
+from gatepost.agent.core.named_files import read_given
 from gatepost.agent.process.exits import ExitCode
 
 TIME = 60.0  # seconds: the broker acknowledges every message of a request
@@ -70,7 +71,7 @@ def import_(
     from gatepost.agent.stick.folder import StickFolder
     from gatepost.agent.stick.inbound import Inbound
 
-    private = None if key is None else key.read_text("utf-8", "replace")
+    private = None if key is None else read_given(key, LARGEST_KEY).decode("utf-8", "replace")
     client = connected(socket, config, TIME)
     with progress("sending") as tell:
         inbound = Inbound(client, StickFolder(stick), broker, private, counting("sending", tell))

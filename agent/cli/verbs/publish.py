@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,9 @@ import typer
 from gatepost.agent.cli.support.agent_access import Config, Json, Socket, broker_names, connected, new
 from gatepost.agent.cli.support.formatting import size
 from gatepost.agent.cli.support.output import say, say_json
-from gatepost.agent.core.errors import GatepostError
+from gatepost.agent.core.named_files import read_given
+
+LARGEST = 1 << 20  # octets: what a request of the API may hold
 
 verb = new()
 
@@ -41,21 +42,16 @@ def publish(
       gatepost publish hospital ward/7/notes 'all quiet' --retain
       gatepost publish hospital ward/7/notes --file note.json
     """
-    if (payload is None) == (file is None):
+    content: str | bytes
+    if payload is not None and file is None:
+        content = payload
+    elif file is not None and payload is None:
+        content = read_given(file, LARGEST)
+    else:
         raise typer.BadParameter("either PAYLOAD or --file is needed")
-    content: str | bytes = payload if payload is not None else _read(file)
     sent = connected(socket, config).publish(broker, topic, content, qos=qos, retain=retain)
     if json:
         say_json(sent)
     else:
         kept = ", retained" if sent["retain"] else ""
         say(f"{sent['broker']}: {size(sent['size'])} to {sent['topic']}, QoS {sent['qos']}{kept}")
-
-
-def _read(file: Path | None) -> bytes:
-    if file is None or str(file) == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise GatepostError(f"{file}: {error.strerror}") from error

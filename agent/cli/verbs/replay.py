@@ -15,6 +15,7 @@ from gatepost.agent.cli.support.formatting import quantity
 from gatepost.agent.cli.support.output import complain, say, say_line
 from gatepost.agent.cli.verbs.drivers import unknown
 from gatepost.agent.core.errors import GatepostError
+from gatepost.agent.core.named_files import open_given
 
 if TYPE_CHECKING:
     from gatepost.drivers.driver import Driver
@@ -45,7 +46,7 @@ def replay(
       gatepost replay oximeter.rec --driver contec-cms50-v7 --json
     """
     try:
-        with file.open("rb") as lines:
+        with open_given(file) as lines:
             _replay(lines, driver, option or [], raw, json)
     except OSError as error:
         raise GatepostError(f"{file}: {error.strerror}") from error

@@ -10,6 +10,8 @@ import msgspec
 import yaml
 from msgspec import Meta
 
+from gatepost.agent.core.named_files import read_given
+
 KEY_ID, DEFAULT_KEY_ID = "^[a-zA-Z0-9_.-]{1,64}$", "fleet"
 
 
@@ -36,7 +38,7 @@ class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load(path: Path) -> FleetSettings:
     """Raises FleetSettingsWrong."""
     try:
-        tree = yaml.safe_load(path.read_text())
+        tree = yaml.safe_load(read_given(path))
         settings = msgspec.convert(tree, FleetSettings)
         addresses = {name: filled(getattr(settings, name)) for name in ("source", "sink", "broker")}
         return msgspec.structs.replace(settings, **addresses)
@@ -60,7 +62,7 @@ def filled(text: str) -> str:
 def _secret(name: str) -> str:
     if name.startswith("file:"):
         try:
-            return Path(name.removeprefix("file:")).read_text().strip()
+            return read_given(name.removeprefix("file:")).decode().strip()
         except OSError as error:
             raise FleetSettingsWrong(f"{name.removeprefix('file:')}: {error.strerror}") from None
     if name not in os.environ:

@@ -10,6 +10,8 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
+from gatepost.agent.core.named_files import read_given
+
 
 class KeyUnusable(Exception):
     """The key file cannot be used, for a reason in words."""
@@ -26,7 +28,7 @@ class SigningKey:
     def load(cls, name: str, path: Path) -> SigningKey:
         """Raises KeyUnusable."""
         try:
-            key = load_pem_private_key(path.read_bytes(), None)
+            key = load_pem_private_key(read_given(path), None)
         except OSError as error:
             raise KeyUnusable(f"{path}: {error.strerror}") from None
         except (ValueError, TypeError):

@@ -12,6 +12,7 @@ import orjson
 import yaml
 from msgspec import Meta
 
+from gatepost.agent.core.named_files import read_given
 from gatepost.agent.fleet.document import WrongDocument, check_size, read_document
 
 SECRETS = ("password", "token", "secret", "passphrase", "pin")  # members that must not hold a plain text
@@ -47,7 +48,7 @@ class StateFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read_state(path: Path) -> StateFile:
     """Raises StateFileWrong."""
     try:
-        state = msgspec.convert(yaml.safe_load(path.read_text()), StateFile)
+        state = msgspec.convert(yaml.safe_load(read_given(path)), StateFile)
         msgspec.json.encode(state)
     except OSError as error:
         raise StateFileWrong(f"{path}: {error.strerror}") from None
