@@ -315,17 +315,14 @@ class App:
         if interval is not None:
             start("watchdog", Watchdog(self._notifier, interval, [self.report.check_progress], log).run)
 
-    def listen(self) -> None:
-        """SIGTERM and SIGINT stop, SIGHUP reloads; from before the start on."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
-        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
-
-    def _on_hangup(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._reload_once_started())
-        self._hangups.add(task)
-        task.add_done_callback(self._hangups.discard)
+    def take_signal(self, number: int) -> None:
+        """SIGHUP reloads, once the agent has started and as long as it does not stop; others stop it."""
+        if number != signal.SIGHUP:
+            self._stopping.set()
+        elif not self._stopping.is_set():
+            task = asyncio.get_running_loop().create_task(self._reload_once_started())
+            self._hangups.add(task)
+            task.add_done_callback(self._hangups.discard)
 
     async def _reload_once_started(self) -> None:
         await self._started.wait()
@@ -346,6 +343,9 @@ class App:
         until = asyncio.get_running_loop().time() + STOP_WITHIN
         others = until - STORE_LEFT
         made = vars(self)
+        for task in self._hangups:
+            task.cancel()
+        await end_within("a reload", self._supervisor.cancel("settings.watch", 0.3), 0.5, others)
         if "trial" in made:
             self.trial.close()
         self.fleet.close()

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from gatepost.agent.core.errors import GatepostError, SettingsWrong
 from gatepost.agent.process import state_dir_lock
 from gatepost.agent.process.exits import ExitCode
 from gatepost.agent.process.logs import AgentLogs
+from gatepost.agent.process.signals import ProcessSignals
 from gatepost.agent.settings import LoadedSettings, load
 from gatepost.agent.settings.last_good import LastGood
 from gatepost.agent.settings.loading import DROPS
@@ -32,7 +32,7 @@ START_ENDS = 1.0  # seconds for a start that is ended by a signal
 LEFT_BEHIND = 1.5  # seconds for threads after everything has ended
 
 
-def run_agent(config: Path) -> int:
+def run_agent(config: Path, signals: ProcessSignals) -> int:
     """`gatepost run`: the exit code. 78 when there are no usable settings, neither now nor from an earlier run."""
     env = dict(os.environ)
     os.umask(0o077)  # readings are nobody else's; the socket gets its own mode
@@ -54,11 +54,9 @@ def run_agent(config: Path) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             code: int = ExitCode.FAILED
             try:
-                code = runner.run(_live(lambda: App(loaded, settings, config, env, logs)))
+                code = runner.run(_live(lambda: App(loaded, settings, config, env, logs), signals))
             finally:
                 _end_at_last(code)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # one more on the last metres must not spoil the exit code
         return code
     finally:
         logs.close()
@@ -85,15 +83,16 @@ def _end_at_last(code: int) -> None:
     timer.start()
 
 
-async def _live(make: Callable[[], App]) -> int:
-    app = make()
-    app.listen()
+async def _live(make: Callable[[], App], signals: ProcessSignals) -> int:
+    app, loop = make(), asyncio.get_running_loop()
+    signals.hear(lambda number: loop.call_soon_threadsafe(app.take_signal, number))
     try:
         code = await _start(app)
         if code is None:
             await app.run()
     finally:
         await app.close()
+        signals.ignore()
     return ExitCode.DONE if code is None else code
 
 

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gatepost.agent.cli import default_config
-
-INTERRUPTED = 128 + 2  # as shells have it for SIGINT
+from gatepost.agent.process.signals import ProcessSignals
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,13 +18,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = ["version"]
     config = run_config(words)
     if config is not None:
+        signals = ProcessSignals()
         gc.disable()  # what is imported stays: to look for garbage among it is a part of the start
-        try:
-            from gatepost.agent.main import run_agent
+        from gatepost.agent.main import run_agent
 
-            return run_agent(config)
-        except KeyboardInterrupt:  # before the agent listens for it
-            return INTERRUPTED
+        return run_agent(config, signals)
     from gatepost.agent.cli.main import gatepost
 
     return gatepost(words)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sqlite3
 import stat
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
-from gatepost.agent.cli import entry
 from tests.uplink.broker import running
 
-from .rig import Mosquitto, agent, lines, listening, settings_for, twin
+from .rig import Agent, Mosquitto, agent, lines, listening, settings_for, twin
 
 BAD = "devices:\n  probe:\n    driver: nonsense\n"
 
@@ -202,20 +202,52 @@ async def test_fifos_in_the_place_of_the_agents_own_files_do_not_stop_the_start(
             assert "not a regular file" in one.tail()
 
 
-async def test_a_signal_in_the_middle_of_the_start_ends_it(tmp_path: Path) -> None:
+async def caught(one: Agent, number: int) -> None:
+    """Until the process has a handler for it (proc(5), SigCgt): the first moment in which one can be sent."""
+    assert one.process is not None
+
+    def has() -> bool:
+        status = Path(f"/proc/{one.process.pid}/status").read_text("ascii")
+        return bool(int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16) >> (number - 1) & 1)
+
+    await one.until(has)
+
+
+@pytest.mark.parametrize(
+    ("number", "wait"), [(signal.SIGTERM, 0), (signal.SIGTERM, 0.3), (signal.SIGTERM, 0.6), (signal.SIGINT, 0)]
+)
+async def test_a_signal_in_the_middle_of_the_start_ends_it_with_success(
+    tmp_path: Path, number: signal.Signals, wait: float
+) -> None:
     async with agent(tmp_path, settings_for(tmp_path, None, {}), start=False) as one:
-        for wait in (0.3, 0.5, 0.7):
-            await one.spawn()
-            await asyncio.sleep(wait)  # wherever it is then
-            assert one.process is not None
-            one.process.send_signal(signal.SIGTERM)
-            assert await one.ended() in (0, -signal.SIGTERM)
+        await one.spawn()
+        await caught(one, signal.SIGHUP)  # the last of them that is set
+        await asyncio.sleep(wait)  # wherever it is then
+        one.process.send_signal(number)
+        assert await one.ended() == 0
+        assert "Traceback" not in one.tail()
 
 
-def test_ctrl_c_in_the_middle_of_a_start_ends_it_without_a_traceback(monkeypatch):
-    def interrupted(config):
-        raise KeyboardInterrupt
+async def test_a_hangup_before_the_settings_were_read_is_heard_once_the_agent_has_started(tmp_path: Path) -> None:
+    async with agent(tmp_path, settings_for(tmp_path, None, {}), start=False) as one:
+        await one.spawn()
+        await caught(one, signal.SIGHUP)
+        one.process.send_signal(signal.SIGHUP)
+        await one.until(lambda: "READY=1" in one.heard())
+        await one.until(lambda: any(line.startswith("RELOADING=1") for line in one.heard()))
+        assert await one.stop() < 5
 
-    monkeypatch.setattr("gatepost.agent.main.run_agent", interrupted)
-    monkeypatch.setattr("gc.disable", lambda: None)
-    assert entry.main(["run", "--config", "/nowhere/gatepost.yaml"]) == 130
+
+async def test_signals_while_it_stops_change_nothing(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, None, {"probe": lines(tmp_path / "tty")})
+    async with twin(tmp_path / "tty"), agent(tmp_path, settings) as one:
+        one.process.send_signal(signal.SIGTERM)
+        await one.until(lambda: "STOPPING=1" in one.heard())
+        while one.process.returncode is None:
+            for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+                with suppress(ProcessLookupError):
+                    one.process.send_signal(number)
+            await asyncio.sleep(0.01)
+        assert one.process.returncode == 0
+        assert "Traceback" not in one.tail()
+        assert "RELOADING" not in "".join(one.heard())

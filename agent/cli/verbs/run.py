@@ -25,8 +25,9 @@ def run(config: Config = None) -> None:
       gatepost run --config ~/trial/gatepost.yaml
     """
     from gatepost.agent.main import run_agent
+    from gatepost.agent.process.signals import ProcessSignals
 
-    raise typer.Exit(run_agent(config or default_config()))
+    raise typer.Exit(run_agent(config or default_config(), ProcessSignals()))
 
 
 @demo_verb.command("demo")
