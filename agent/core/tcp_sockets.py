@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 
 from gatepost.agent.core.errors import ListenWrong
@@ -16,6 +17,7 @@ LOOKUP = 5.0  # seconds to find the addresses of a name
 QUIET = 60  # seconds of silence after which a peer is asked whether it is still there
 ASK_EVERY = 15
 LOST_AFTER = 60_000  # milliseconds in which what was sent must be acknowledged
+ACCEPT_AGAIN = 0.1  # seconds after the system had no room for a connection
 FREEBIND: int | None = getattr(
     socket, "IP_FREEBIND", 15 if os.name == "posix" and os.uname().sysname == "Linux" else None
 )
@@ -23,7 +25,6 @@ FREEBIND: int | None = getattr(
 
 async def bind(host: str, port: int, key: str) -> list[socket.socket]:
     """A listening socket for each address of the host; an address that comes later is waited for by the system.
-
 
     Raises ListenWrong, in which `key` is what the settings call it.
     """
@@ -63,6 +64,22 @@ def _one(family: int, address: tuple[object, ...]) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+async def accept_each(
+    bound: socket.socket, begin: Callable[[socket.socket], None], tell: Callable[[OSError], None]
+) -> None:
+    """For ever: `begin` is given each connection, `tell` why one could not be taken."""
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            accepted, _ = await loop.sock_accept(bound)
+        except OSError as error:
+            tell(error)
+            await asyncio.sleep(ACCEPT_AGAIN)
+        else:
+            begin(accepted)
+            await asyncio.sleep(0)  # others have their turn, however many wait to be taken
 
 
 def _option(listener: socket.socket, level: int, option: int | None, value: int) -> None:

@@ -18,7 +18,7 @@ from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import ListenWrong
 from gatepost.agent.core.lazy_modules import import_lazily
 from gatepost.agent.core.named_files import off_loop
-from gatepost.agent.core.tcp_sockets import bind, certificate
+from gatepost.agent.core.tcp_sockets import accept_each, bind, certificate
 from gatepost.agent.listener.acknowledgements import StoredAcknowledger
 from gatepost.agent.listener.authentication import TOKEN_PREFIX, DeviceAuthenticator, RefusedClient
 from gatepost.agent.listener.client_sessions import ClientSession, ClientSessions
@@ -43,7 +43,6 @@ MUCH = 16 * 1024  # octets of one connection that count as much then
 PENDING = 8  # connections without CONNECT, or a quarter of all
 MOST_OF_DEVICE = 8  # connections of one device
 NOT_AUTHORIZED, QUOTA = 0x87, 0x97
-ACCEPT_AGAIN = 0.1  # seconds after the system had no room for a connection
 LAST_ACKS = 0.5  # seconds for what is on its way to the disk when the listener stops
 
 
@@ -170,15 +169,10 @@ class MqttServer:
     # --- connections
 
     async def _accept(self, bound: socket.socket, websocket: bool) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                accepted, _ = await loop.sock_accept(bound)
-            except OSError as error:
-                self.intake.tell("", "accept", f"a connection could not be taken: {error.strerror}")
-                await asyncio.sleep(ACCEPT_AGAIN)
-            else:
-                self._begin(accepted, websocket)
+        def tell(error: OSError) -> None:
+            self.intake.tell("", "accept", f"a connection could not be taken: {error.strerror}")
+
+        await accept_each(bound, lambda accepted: self._begin(accepted, websocket), tell)
 
     def _begin(self, accepted: socket.socket, websocket: bool) -> None:
         """Bounded in all, and in those of whom nothing is known yet: the oldest of these goes first."""

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from gatepost.agent.api.http.h11_protocol import BoundedH11Protocol, ConnectionLimits
+from gatepost.agent.api.http.listener import HANDSHAKES
 from gatepost.agent.api.http.server import ApiServer
 from gatepost.agent.core.errors import ListenWrong
 from gatepost.agent.core.tcp_sockets import bind
@@ -123,6 +125,30 @@ async def test_tls_and_renewed_certificates(app, running, tmp_path):
     assert (await health(url, verify=ssl.create_default_context(cafile=tls.cert))).status_code == 200
 
 
+async def test_clients_that_begin_tls_and_do_not_go_on_are_bounded_and_keep_nobody_out(
+    app, running, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("gatepost.agent.api.http.listener.HANDSHAKE", 600.0)
+    tls = write_certificate(tmp_path)
+    port = free_port()
+    api = listening(app, listen=f"127.0.0.1:{port}", tls=tls)
+    await running.serve()
+    trust = ssl.create_default_context(cafile=tls.cert)
+    url = f"https://localhost:{port}"
+    assert (await health(url, verify=trust)).status_code == 200  # and HTTP is loaded
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(HANDSHAKES + 8)]
+    async with asyncio.timeout(30):
+        for reader, _ in held[:8]:
+            assert await reader.read() == b""  # hung up on, the longest first
+        assert (await health(url, verify=trust)).status_code == 200
+        await running.apply(msgspec.structs.replace(api, tls=None))  # the same port, at once
+        for reader, _ in held[8:]:
+            assert await reader.read() == b""
+        assert (await health(f"http://127.0.0.1:{port}")).status_code == 200
+    for _, writer in held:
+        writer.close()
+
+
 async def test_a_broken_certificate_leaves_the_one_that_works(app, running, tmp_path):
     tls = write_certificate(tmp_path)
     port = free_port()
@@ -176,6 +202,14 @@ async def test_one_address_has_no_more_than_its_share(app, running):
         assert b"503" in await held[-1][0].readline()
     for _, writer in held:
         writer.close()
+
+
+def test_an_ipv6_network_shares_its_connections():
+    limits = ConnectionLimits(64, 2, 10.0)
+    made = [BoundedH11Protocol.__new__(BoundedH11Protocol) for _ in range(4)]
+    for protocol, client in zip(made, ("2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1"), strict=True):
+        protocol.client, protocol.connections, protocol._limits = (client, 1), set(made), limits
+    assert [protocol._too_many() for protocol in made] == [True, True, True, False]
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for_without_end(app, running, monkeypatch):

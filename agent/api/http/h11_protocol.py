@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from gatepost.agent.api.asgi import ASGIApp
+from gatepost.agent.api.auth.rate_limits import group
 from gatepost.agent.core.lazy_modules import import_lazily
 
 if not TYPE_CHECKING:
@@ -114,9 +115,8 @@ class BoundedH11Protocol(H11Protocol):
             return True
         if self.client is None:
             return False
-        return sum(other.client is not None and other.client[0] == self.client[0] for other in held) > (
-            self._limits.address
-        )
+        mine = group(self.client[0])
+        return sum(other.client is not None and group(other.client[0]) == mine for other in held) > self._limits.address
 
     def _wait(self, seconds: float) -> None:
         self._relax()
