@@ -248,7 +248,8 @@ class Listener:
         keys = {**message.keys, "address": (connection.address,)}
         member = self._choose(keys)
         stray = member is None and (bool(self.sharing) or not fits(owner.match, keys))
-        await (member or owner).deliver(PeerBytes.of(message.data, connection.number, stray), connection)
+        data = PeerBytes.of(message.data, connection.number, stray, message.shared)
+        await (member or owner).deliver(data, connection)
 
     def _choose(self, keys: dict[str, tuple[str, ...]]) -> ListenerMember | None:
         """The device that shares the connection and is meant by these keys; one that runs before one that is new."""

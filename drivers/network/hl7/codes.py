@@ -64,7 +64,7 @@ def identify(item: Observation) -> tuple[int | None, tuple[str, ...]]:
         sub = mdc_of(item.sub_id.rpartition(".")[2])
         if sub is not None and sub in MEANINGS and number not in (None, sub):
             return sub, (MISMATCH,)
-        if number is not None and number in MEANINGS and not name.upper().startswith("MDC"):
+        if number is not None and number in MEANINGS and name and not name.upper().startswith("MDC"):
             return number, (MISMATCH,)  # a name in the monitor's language
     return number, ()
 

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.network.hl7.message import ResultMessage, decode_message, decode_text
-from gatepost.drivers.network.hl7.mllp import MllpSplitter, keys_of
-from gatepost.drivers.network.hl7.observations import readings_of
+from gatepost.drivers.network.hl7.mllp import MllpSplitter, keys_of, split_beds
+from gatepost.drivers.network.hl7.observations import Places, readings_of, unreal_flags
 from gatepost.drivers.network.hl7.options import Hl7Options
 from gatepost.drivers.network.hl7.waveforms import waveforms_of
-from gatepost.drivers.network.peer_message import fits
+from gatepost.drivers.network.peer_message import SharedAnswer, fits
 from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
 from gatepost.drivers.record_digests import RecordDigests, digest_of
 
@@ -30,6 +30,7 @@ class DueAnswer(NamedTuple):
     code: str
     stored: bool
     peer: int
+    shared: SharedAnswer | None = None
 
 
 class Hl7Decoder:
@@ -44,15 +45,23 @@ class Hl7Decoder:
         mark = bookmarks.get(MARK)
         mark = mark if isinstance(mark, dict) else {}
         self._seen = RecordDigests(mark.get("seen"), MOST_SEEN)
+        self._places: Places = {}
         self._newest = str(mark.get("newest", ""))
         count = mark.get("count")
         self._count = count if isinstance(count, int) else 0
 
     def feed(self, data: bytes) -> list[Reading | Reply]:
         peer, stray = getattr(data, "peer", 0), bool(getattr(data, "stray", False))
-        return [item for text in self._splitter.feed(data) for item in self._message(text, peer, stray)]
+        shared: SharedAnswer | None = getattr(data, "shared", None)
+        out: list[Reading | Reply] = []
+        for text in self._splitter.feed(data):
+            parts = split_beds(text)
+            answer = SharedAnswer(len(parts)) if len(parts) > 1 else shared
+            for part in parts:
+                out += self._message(part, peer, stray, answer)
+        return out
 
-    def _message(self, octets: bytes, peer: int, stray: bool) -> list[Reading | Reply]:
+    def _message(self, octets: bytes, peer: int, stray: bool, shared: SharedAnswer | None) -> list[Reading | Reply]:
         text = decode_text(octets)
         try:
             message = decode_message(text)
@@ -66,8 +75,9 @@ class Hl7Decoder:
         elif not results:
             self.faults.add("not-results", "a message that holds no results was refused")
         found = self._new_readings(text, message) if ours and message.message != COMMAND_ACK else []
-        self.due.append(DueAnswer(message._replace(observations=[], patient=""), "AA" if results else "AR", ours, peer))
-        return [*found, Reply("hl7", {"message": message.message[:16], "answer": "AA" if results else "AR"})]
+        code = "AA" if results else "AR"
+        self.due.append(DueAnswer(message._replace(observations=[], patient=""), code, ours, peer, shared))
+        return [*found, Reply("hl7", {"message": message.message[:16], "answer": code})]
 
     def _new_readings(self, text: str, message: ResultMessage) -> list[Reading]:
         """Those that were not given before, each with its bookmark."""
@@ -81,7 +91,7 @@ class Hl7Decoder:
             return []
         else:
             self._newest, self._count = digest.hex(), 0
-        readings = readings_of(message, self._options.names)
+        readings = readings_of(message, self._options.names, self._places)
         if self._options.waveforms:
             readings += self._waveforms(message, readings)
         before = self._seen.dump()
@@ -92,6 +102,5 @@ class Hl7Decoder:
 
     def _waveforms(self, message: ResultMessage, readings: list[Reading]) -> list[Reading]:
         time = next((reading.device_time for reading in readings if reading.device_time), None)
-        unreal: tuple[str, ...] = ("test-data",) if message.processing in ("T", "D") else ()
-        unreal += ("demo",) if any("DEMO" in item.flags.upper() for item in message.observations) else ()
+        unreal = unreal_flags(message)
         return waveforms_of(message, time, unreal, BAD if unreal else GOOD)

@@ -66,6 +66,11 @@ class Hl7Monitor(Driver):
                     await io.stored(STORE_TIMEOUT)
                 except Exception:  # the store's own errors are its own to tell; the sender keeps the message
                     code = "AE"
+            if due.shared is not None:
+                kept = due.shared.done(code != "AE")
+                if kept is None:
+                    continue  # whose part is the last answers for all
+                code = code if kept else "AE"
             named = "^".join(due.message.sender)[:64]
             if due.stored and named and named != sender:
                 sender = named

@@ -9,7 +9,10 @@ from typing import NamedTuple
 from gatepost.drivers.checksums import FrameError
 
 _TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(?:(\d\d)(?:\.\d+)?)?)?(?:([+-])(\d\d)(\d\d))?")
-_CHARSETS = {"8859/1": "latin-1", "ASCII": "ascii", "UNICODE UTF-8": "utf-8", "UTF-8": "utf-8", "UTF8": "utf-8"}
+_CHARSETS = {
+    **{f"8859/{part}": f"iso8859-{part}" for part in (*range(1, 10), 15)},
+    "ASCII": "ascii", "GB 18030-2000": "gb18030", "UNICODE UTF-8": "utf-8", "UTF-8": "utf-8", "UTF8": "utf-8",
+}  # fmt: skip
 
 
 class Hl7Time(NamedTuple):
@@ -32,7 +35,7 @@ class Observation(NamedTuple):
     time: Hl7Time | None
     device: str
     service: str  # OBR-4.1 that stands before it
-    aperiodic: bool
+    ordered: Hl7Time | None  # OBR-7: the time of those that have none
 
 
 class ResultMessage(NamedTuple):
@@ -87,6 +90,7 @@ def decode_message(text: str) -> ResultMessage:
     kind = header(9).split(marks.component)
     location: tuple[str, ...] = ()
     patient = service = ""
+    ordered: Hl7Time | None = None
     observations: list[Observation] = []
     for segment in segments[1:]:
         fields = segment.split(marks.field)
@@ -97,8 +101,9 @@ def decode_message(text: str) -> ResultMessage:
                 patient = _plain(fields[3].split(marks.component)[0], marks).strip()
             case "OBR":
                 service = fields[4].split(marks.component)[0].strip() if len(fields) > 4 else ""
+                ordered = decode_time(fields[7]) if len(fields) > 7 else None
             case "OBX" if len(fields) > 3:
-                observations.append(_observation(fields, marks, service))
+                observations.append(_observation(fields, marks, service, ordered))
     return ResultMessage(
         "^".join(part for part in kind[:2] if part),
         _plain(header(10), marks),
@@ -124,7 +129,7 @@ def _marks(head: str) -> _Marks:
     return _Marks(*marks) if len(set(marks)) == 5 and not any(mark.isalnum() for mark in marks) else usual
 
 
-def _observation(fields: Sequence[str], marks: _Marks, service: str) -> Observation:
+def _observation(fields: Sequence[str], marks: _Marks, service: str, ordered: Hl7Time | None) -> Observation:
     def field(number: int) -> str:
         return fields[number].strip() if len(fields) > number else ""
 
@@ -137,15 +142,22 @@ def _observation(fields: Sequence[str], marks: _Marks, service: str) -> Observat
         field(2),
         triple(3),
         _plain(field(4), marks),
-        field(5).replace(marks.component, "^") if field(2) == "NA" else _plain(field(5), marks),
+        _value(field(2), field(5), marks),
         triple(6),
         _plain(field(8), marks),
         field(11),
         decode_time(field(14)),
         field(18).split(marks.component)[0],
         service,
-        field(13) == "APERIODIC",
+        ordered,
     )
+
+
+def _value(kind: str, sent: str, marks: _Marks) -> str:
+    """Samples with `^` between them; the parts of a structured number (`>^500`) without."""
+    if kind in ("NA", "SN"):
+        return sent.replace(marks.component, "^" if kind == "NA" else "").removeprefix("=" if kind == "SN" else "")
+    return _plain(sent, marks)
 
 
 def decode_time(text: str) -> Hl7Time | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.network.hl7.message import ResultMessage, decode_message, decode_text
-from gatepost.drivers.network.peer_message import RoutedMessage
+from gatepost.drivers.network.peer_message import RoutedMessage, SharedAnswer
 from gatepost.drivers.reading import Faults
 
 START, END = b"\x0b", b"\x1c"
@@ -72,7 +74,33 @@ class Hl7Router:
         self._splitter = MllpSplitter(Faults())
 
     def feed(self, data: bytes) -> list[RoutedMessage]:
-        return [RoutedMessage(START + text + END + b"\r", _keys(text)) for text in self._splitter.feed(data)]
+        found = []
+        for text in self._splitter.feed(data):
+            parts = split_beds(text)
+            shared = SharedAnswer(len(parts)) if len(parts) > 1 else None
+            found += [RoutedMessage(START + part + END + b"\r", _keys(part), shared) for part in parts]
+        return found
+
+
+def split_beds(octets: bytes) -> list[bytes]:
+    """A message as one for each bed that it tells of, all with its header; nearly always it is one."""
+    if octets.count(b"PV1") < 2:
+        return [octets]
+    header: list[bytes] = []
+    groups: list[list[bytes]] = []
+    beds: list[bytes] = []
+    visit = False  # the group has its PV1
+    for segment in re.split(rb"[\r\n]+", octets.strip(b"\r\n \t\0")):
+        kind = segment[:3]
+        if kind == b"PID" or (kind == b"PV1" and (visit or not groups)):
+            groups.append([])
+            beds.append(b"")
+            visit = False
+        if kind == b"PV1":
+            visit = True
+            beds[-1] = b"".join(segment.split(header[0][3:4])[3:4]) if header and header[0][3:4] else b""
+        (groups[-1] if groups else header).append(segment)
+    return [b"\r".join((*header, *group)) for group in groups] if len(set(beds)) > 1 else [octets]
 
 
 def _keys(octets: bytes) -> dict[str, tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from gatepost.drivers.network.hl7.codes import (
     MDC_SYSTEMS,
     NO_VALUE,
     identify,
+    mdc_of,
     ucum,
 )
 from gatepost.drivers.network.hl7.message import Observation, ResultMessage
@@ -21,61 +23,88 @@ from gatepost.drivers.value_groups import ValueGroup
 
 ALARM_SYSTEM = "MDIL-ALERT"
 CONTROL_ORDER = "LQC"
+NO_RESULT = frozenset("DINOWX")  # status (table 0085): deleted, pending, not asked for, ordered, wrong, none
+# Marks of OBX-8 as IHE PCD-01 has them: why there is no value, or what to think of it.
+NO_VALUE_MARKS = {"INV": "invalid", "NAV": "unavailable"}
+DOUBT_MARKS = {"QUES": "questionable", "CAL": "calibrating"}
+UNREAL_MARKS = {"DEMO": "demo", "TEST": "test-data"}
+MAX_PLACES = 256
+Places = dict[tuple[Any, ...], str]
 
 
-def readings_of(message: ResultMessage, names: Mapping[str, str]) -> list[Reading]:
-    """`names`: what the user calls codes that the catalogue does not know."""
+def readings_of(message: ResultMessage, names: Mapping[str, str], places: Places) -> list[Reading]:
+    """`names`: what the user calls codes that the catalogue does not know; `places`: where each value was found first,
+    kept from message to message, so that one from elsewhere has a channel also where it comes alone."""
     groups: dict[tuple[Any, ...], ValueGroup] = {}
     alarms: list[Reading] = []
+    whole = unreal_flags(message)
     for item in message.observations:
         if item.code[2] == ALARM_SYSTEM:
-            alarms.append(_alarm(item, _time(item, message), _unreal(message, item)))
+            alarms.append(_alarm(item, _time(item, message), whole))
         elif item.kind in ("NM", "SN", "ST", ""):
-            _add(groups, message, item, names)
+            _add(groups, message, item, names, places)
     return [group.reading() for group in groups.values()] + alarms
 
 
-def _unreal(message: ResultMessage, item: Observation) -> tuple[str, ...]:
-    """Flags of what is no measurement of a patient."""
-    found = []
-    if "DEMO" in item.flags.upper():
-        found.append("demo")
-    if message.processing in ("T", "D"):
+def _marks(item: Observation) -> set[str]:
+    return set(re.split(r"[^A-Z]+", item.flags.upper()))
+
+
+def unreal_flags(message: ResultMessage, *items: Observation) -> tuple[str, ...]:
+    """Flags of what is no measurement of a patient: of these observations, or of the whole message, its alarms too."""
+    marks = set().union(*map(_marks, items or message.observations))
+    found = [flag for mark, flag in UNREAL_MARKS.items() if mark in marks]
+    if message.processing in ("T", "D") and "test-data" not in found:
         found.append("test-data")
-    if item.service == CONTROL_ORDER:
-        found.append(CONTROL)
+    if message.processing == "Q" or any(item.service == CONTROL_ORDER for item in items):
+        found.append(CONTROL)  # Q: of blood-count analysers
     return tuple(found)
 
 
+def _place(item: Observation, number: int | None) -> str:
+    """The sub-id without the code that some repeat at its end: values of one place belong together."""
+    place, _, last = item.sub_id.rpartition(".")
+    code = mdc_of(last)
+    return place if place and code is not None and (code == number or code in MEANINGS) else item.sub_id
+
+
 def _add(
-    groups: dict[tuple[Any, ...], ValueGroup], message: ResultMessage, item: Observation, names: Mapping[str, str]
+    groups: dict[tuple[Any, ...], ValueGroup],
+    message: ResultMessage,
+    item: Observation,
+    names: Mapping[str, str],
+    places: Places,
 ) -> None:
     number, doubts = identify(item)
     meaning = _meaning(item, number, names)
     value = _number(item, meaning)
     if value is None and item.kind in ("ST", "") and meaning.metric != LABORATORY:
         return  # a node of the containment tree, or a text that is no measurement
-    unreal = _unreal(message, item)
+    unreal = unreal_flags(message, item)
     time = _time(item, message)
     base = (meaning.metric, meaning.flags if meaning.metric != "pulse_oximetry" else (), time, unreal)
-    channel = ""
+    place = _place(item, number)
+    known = (message.location, meaning.metric, meaning.value, meaning.flags)
+    if place and known not in places and len(places) < MAX_PLACES:
+        places[known] = place
+    channel = "" if not place or places.get(known) == place else place
     group = groups.get((*base, channel))
-    if group is not None and meaning.value in group.names:
-        channel = item.sub_id or str(sum(key[:-1] == base for key in groups) + 1)
+    if group is not None and meaning.value in group.names and not item.sub_id:
+        channel = str(sum(key[:-1] == base for key in groups) + 1)
         group = groups.get((*base, channel))
     if group is None:
         group = groups[(*base, channel)] = ValueGroup(meaning.metric, (*unreal, *meaning.flags), time)
         if channel:
-            group.values["channel"] = channel[:64]
+            group.values["channel"] = (item.sub_id or channel)[:64]
     elif meaning.value in group.names:
         return  # the same thing twice under one sub-id: the first counts
     text = _text(item) if meaning.metric == LABORATORY and value is None else ""
-    doubt = next(iter(doubts), "")
+    doubt = next(iter((*doubts, *(word for mark, word in DOUBT_MARKS.items() if mark in _marks(item)))), "")
     group.add(meaning.value, text or value, ucum(item.unit), doubt, meaning.flags)
     if value is None and not text:
         group.add(meaning.value, None, "", _why(item))
         return
-    if meaning.metric == LABORATORY and item.flags and item.flags not in ("N", "DEMO"):
+    if meaning.metric == LABORATORY and item.flags and item.flags not in ("N", *UNREAL_MARKS):
         group.flags[abnormal_flag(item.flags)] = None
 
 
@@ -90,7 +119,8 @@ def _meaning(item: Observation, number: int | None, names: Mapping[str, str]) ->
 
 
 def _number(item: Observation, meaning: Meaning) -> float | None:
-    return number_of(item.value, meaning.signed) if item.status != "X" else None
+    none = item.status in NO_RESULT or not _marks(item).isdisjoint(NO_VALUE_MARKS)
+    return None if none else number_of(item.value, meaning.signed)
 
 
 def number_of(text: str, signed: bool = True) -> float | None:
@@ -106,11 +136,15 @@ def number_of(text: str, signed: bool = True) -> float | None:
 
 def _text(item: Observation) -> str:
     """A result that is a word, such as "negative"."""
-    return item.value if item.kind == "ST" and 0 < len(item.value) <= MAX_TEXT and item.value.isprintable() else ""
+    told = item.kind in ("ST", "SN") and item.status not in NO_RESULT
+    return item.value if told and 0 < len(item.value) <= MAX_TEXT and item.value.isprintable() else ""
 
 
 def _why(item: Observation) -> str:
-    return "not-measured" if not item.value or item.status == "X" or number_of(item.value) is None else "invalid"
+    for mark, word in NO_VALUE_MARKS.items():
+        if mark in _marks(item):
+            return word
+    return "not-measured" if item.status in NO_RESULT or number_of(item.value) is None else "invalid"
 
 
 def _alarm(item: Observation, time: str | None, unreal: tuple[str, ...]) -> Reading:
@@ -123,5 +157,5 @@ def _alarm(item: Observation, time: str | None, unreal: tuple[str, ...]) -> Read
 
 
 def _time(item: Observation, message: ResultMessage) -> str | None:
-    time = item.time or message.time
+    time = item.time or item.ordered or message.time
     return None if time is None else iso_time(time.parts)

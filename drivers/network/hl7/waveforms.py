@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from gatepost.drivers.network.hl7.codes import identify, ucum
 from gatepost.drivers.network.hl7.message import ResultMessage
 from gatepost.drivers.network.hl7.observations import number_of
@@ -9,6 +11,7 @@ from gatepost.drivers.network.mdc_codes import CURVES, OTHER
 from gatepost.drivers.reading import GOOD, Reading, Waveform
 from gatepost.drivers.waveforms import MAX_SAMPLES
 
+_WHOLE = re.compile(r"\s*[+-]?\d{1,9}(?:\.0*)?\s*", re.ASCII)
 RATE, SCALE, INOPERATIVE = "MDC_ATTR_SAMP_RATE", "MDC_ATTR_NU_MSMT_RES", "MDC_EVT_INOP"
 
 
@@ -26,14 +29,14 @@ def waveforms_of(
             if not item.sub_id or not other.sub_id.startswith(f"{item.sub_id}."):
                 break
             below[other.code[1]] = other
-        samples = [number_of(text) for text in item.value.split("^")]
+        samples = item.value.split("^")
         rate = number_of(below[RATE].value) if RATE in below else None
         stopped = INOPERATIVE in below and below[INOPERATIVE].value == "1"
         if stopped or not rate or rate < 0 or not samples or len(samples) > MAX_SAMPLES:
             continue
-        whole = [int(sample) for sample in samples if sample is not None and float(sample).is_integer()]
-        if len(whole) != len(samples):
+        if not all(map(_WHOLE.fullmatch, samples)):
             continue
+        whole = [int(sample.partition(".")[0]) for sample in samples]
         number, _ = identify(item)
         metric, channel = CURVES.get(number or 0, (OTHER, f"mdc_{number}"))
         scale = number_of(below[SCALE].value) if SCALE in below else None

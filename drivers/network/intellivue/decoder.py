@@ -22,7 +22,7 @@ from gatepost.drivers.network.intellivue.messages import (
 from gatepost.drivers.network.intellivue.options import IntellivueOptions
 from gatepost.drivers.network.intellivue.requests import ALERTS, NUMERICS, WAVES
 from gatepost.drivers.network.intellivue.waves import WaveGatherer
-from gatepost.drivers.reading import GOOD, Faults, Reading, Reply, iso_time
+from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply, iso_time
 from gatepost.drivers.value_groups import ValueGroup
 
 MAX_PARTS = 4096  # objects of one poll
@@ -52,6 +52,7 @@ class IntellivueDecoder:
         self._first: dict[tuple[str, str, tuple[str, ...]], tuple[int, int]] = {}  # the object without a channel
         self._episodes: dict[tuple[int, int], Any] = {}  # measurements that stay until the next one
         self._alerts: set[tuple[int, int]] = set()
+        self._unreal: tuple[str, ...] = ()  # of the newest values; alerts do not say it themselves
 
     def feed(self, data: bytes) -> list[Reading | Reply]:
         payloads = [bytes(data)] if isinstance(data, Datagram) else self._splitter.feed(data)
@@ -103,10 +104,14 @@ class IntellivueDecoder:
 
     def _numerics(self, objects: list[PolledObject], time: str | None) -> list[Reading]:
         groups: ReadingGroups = {}
+        states = 0
         for item in objects:
             observed = values.observed_values(item.attributes)
             if not observed:
                 continue
+            for value in observed:
+                states |= value.state
+                self._unreal = codes.unreal_flags(states)
             own = values.own_time(item.attributes)
             if own is not None and not self._is_new(item, (own, observed)):
                 continue
@@ -151,7 +156,8 @@ class IntellivueDecoder:
         out = []
         for key in found.keys() - self._alerts:
             flag = f"device-alarm:mdc-{codes.PHYSIOLOGY + key[0]}-{key[1]}"
-            out.append(Reading("device_alarm", {"alarm_priority": found[key]}, {}, (flag,), GOOD))
+            quality = BAD if self._unreal else GOOD
+            out.append(Reading("device_alarm", {"alarm_priority": found[key]}, {}, (*self._unreal, flag), quality))
         self._alerts = set(list(found)[:MAX_KNOWN])
         return sorted(out, key=lambda reading: reading.flags)
 

@@ -53,9 +53,8 @@ class PoctDecoder:
     def _service(self, service: ObservedService) -> list[Reading]:
         out = []
         for place, result in enumerate(service.results):
-            known: list[Any] = [self._serial, service.role, service.sequence, service.time, place, result.code]
-            if service.sequence is None or service.time is None:
-                known += [result.text, result.unit]
+            known = [self._serial, service.role, service.sequence, service.time, place, result.code, result.text]
+            known += [result.unit, result.cancelled]  # one that was edited at the analyser is another
             if self._given.add(digest_of(repr(known))):
                 out.append(self._reading(service, result))
         return out

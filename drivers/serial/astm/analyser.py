@@ -16,6 +16,7 @@ from gatepost.drivers.serial.astm.decoder import FROM_MEMORY, AstmDecoder
 MARK = "results"  # the name of the bookmark
 MOST_SEEN = 128  # results that an analyser may send again
 STATES = {"P": "preliminary", "C": "corrected"}
+DOUBT = "W"  # status of a result whose validity is questionable (LIS02-A2, 9.9)
 NONE = frozenset({"X", "I"})  # status of a result that there is not, or not yet
 _DASHES = re.compile(r"[-*. ]*")
 
@@ -71,6 +72,7 @@ class AnalyserDecoder(AstmDecoder):
             flags.append(STATES[result.status])
         none = result.status in NONE or _DASHES.fullmatch(result.text) is not None
         why = "not-measured" if none else f"{result.beyond}-range" if result.beyond else ""
+        why = why or ("questionable" if result.status == DOUBT else "")
         value, text = (None, "") if none else (None if result.beyond else result.value, result.text)
         return result_reading(
             name, value, text, result.unit, tuple(flags), why, iso_time(result.timestamp), (MARK, self._given.dump())

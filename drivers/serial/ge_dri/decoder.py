@@ -15,7 +15,8 @@ from gatepost.drivers.waveforms import WaveformBlocks, WaveformChannel
 SITES = {1: "art", 2: "cvp", 3: "pap", 4: "rap", 6: "lap", 7: "icp", 8: "abp"}  # labels of pressures
 PLACES = {1: "esophagus", 2: "nasopharynx", 3: "tympanum", 4: "rectum", 5: "bladder", 6: "armpit", 7: "skin"}
 AGENTS = {2: "halothane", 3: "enflurane", 4: "isoflurane", 5: "desflurane", 6: "sevoflurane"}
-MEASURING = 1 << 5  # status of a cuff
+MEASURING, OLD = 1 << 5, 1 << 8  # status of a cuff; old: for more than a minute
+OLDER = ("older-than-60s",)
 CUFF_STATES = ((1 << 3, "cuff-automatic"), (1 << 4, "cuff-stat"))
 _CUFF = {"sys": "systolic", "dia": "diastolic", "mean": "mean", "hr": "heart_rate"}
 _PRESSURES = {"systolic": "mm[Hg]", "diastolic": "mm[Hg]", "mean": "mm[Hg]", "heart_rate": "/min"}
@@ -144,7 +145,8 @@ class DriDecoder:
             return []
         self._cuff = cuff.values
         flags = ("source-nibp", *(word for bit, word in CUFF_STATES if cuff.status & bit))
-        return [_reading("blood_pressure", cuff, _CUFF, _PRESSURES, time, flags)]
+        old = bool(cuff.status & OLD)  # when the monitor was already at work before the link
+        return [_reading("blood_pressure", cuff, _CUFF, _PRESSURES, None if old else time, flags + OLDER[:old])]
 
     def _wave(self, wave: records.WaveformData) -> list[Reading]:
         if wave.kind not in WAVES:

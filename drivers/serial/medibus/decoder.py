@@ -114,7 +114,7 @@ class MedibusDecoder:
     def _measured(self, items: list[frames.DataItem]) -> list[Reading]:
         time, self._time = self._time, None  # of the clock that was read just before
         groups: dict[tuple[str, tuple[str, ...]], ValueGroup] = {}
-        for item in items:
+        for item in sorted(items, key=lambda item: item.value is None):  # one of two codes of a value may be blank
             meaning = codes.MEANINGS.get(item.code)
             if meaning is None:
                 meaning = codes.DataMeaning("reading", f"code_{item.code.lower()}", "")

@@ -16,6 +16,7 @@ from gatepost.drivers.serial.pb840.report import (
 START = b"MISC"
 PRIORITIES = {"LOW": 1, "MEDIUM": 2, "HIGH": 3, "ALARM": 3}
 NAMES = {"oxygen": "fio2", "compliance_dynamic": "compliance", "resistance_dynamic": "resistance"}
+MANOEUVRE_NAMES = {"compliance_static": "compliance", "resistance_static": "resistance"}
 SETTING_NAMES = {"oxygen": "fio2", "respiratory_rate": "respiration_rate"}
 UNITS = {
     "respiration_rate": "/min", "tidal_volume_expired": "L", "tidal_volume_inspired": "L", "tidal_volume": "L",
@@ -35,6 +36,7 @@ class Pb840Decoder:
         self._rest = b""
         self._noise = False  # and counted
         self._alarms: dict[int, str] = {}
+        self._manoeuvres: dict[str, float] = {}  # the results that were reported
 
     def feed(self, data: bytes) -> list[Reading | Reply]:
         data = self._rest + data
@@ -90,6 +92,12 @@ class Pb840Decoder:
                     "ventilator_settings", report.settings, SETTING_NAMES, {"mode": report.texts.get("mode")}, time
                 )
             )
+        results = {name: number for name, number in report.manoeuvres.items() if number}
+        if results and results != self._manoeuvres:
+            found = _reading("ventilation", dict(results), MANOEUVRE_NAMES, {}, None)  # made some time ago
+            found.flags = ("manoeuvre",)
+            out.append(found)
+        self._manoeuvres = results
         for field, state in report.alarms.items():
             if state in PRIORITIES and self._alarms.get(field) != state:
                 priority = {"alarm_priority": PRIORITIES[state]}

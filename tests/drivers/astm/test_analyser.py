@@ -88,6 +88,11 @@ def test_states(state, flag):
     assert one(f"^^^A|1|u||N||{state}").flags == ("from-memory", *((flag,) if flag else ()))
 
 
+def test_a_result_of_questionable_validity():
+    reading = one("^^^A|1|u||N||W")
+    assert (reading.values, reading.flags[1:], reading.quality) == ({"a": 1}, ("a:questionable",), "uncertain")
+
+
 @pytest.mark.parametrize(
     ("test", "name"), [("^^^^WBC^1", "wbc"), ("^^^A/G", "a_g"), ("687/", "code_687"), ("GLU", "glu")]
 )

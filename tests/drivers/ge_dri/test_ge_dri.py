@@ -81,6 +81,11 @@ def test_a_cuff_is_reported_once_and_after_each_measurement():
     assert automatic.flags == ("source-nibp", "cuff-automatic")
 
 
+def test_a_cuff_of_before_has_no_time():
+    (found,) = read(values(nibp=(3 | 1 << 8, 0, 12000, 8000, 9300, 70)))
+    assert (found.flags, found.device_time) == (("source-nibp", "older-than-60s"), None)
+
+
 def test_agents():
     (reading,) = read(values(aa=(3, 6, 180, 210, 90)))
     assert (reading.flags, reading.units) == (("agent-sevoflurane",), {"agent_et": "%", "agent_fi": "%"})

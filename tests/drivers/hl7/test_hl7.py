@@ -6,6 +6,7 @@ import pytest
 from gatepost.drivers.link import LinkFailed, Reason
 from gatepost.drivers.network.hl7.driver import Hl7Monitor
 from gatepost.drivers.network.hl7.message import decode_message, encode_answer
+from gatepost.drivers.network.hl7.mllp import Hl7Router
 from gatepost.drivers.network.hl7.options import Hl7Options
 from gatepost.drivers.network.hl7.twin import Hl7Twin
 from gatepost.drivers.network.peer_message import PeerBytes
@@ -73,6 +74,7 @@ def test_where_code_and_name_contradict_the_name_counts():
         ({}, "DEMO", "demo"),
         ({"head": HEAD.replace("|P|", "|T|")}, "", "test-data"),
         ({"service": "LQC"}, "", "quality-control"),
+        ({"head": HEAD.replace("|P|", "|Q|")}, "", "quality-control"),
     ],
 )
 def test_what_is_no_patient_is_flagged(more, item_flags, flag):
@@ -90,6 +92,64 @@ def test_two_temperatures_are_two_channels():
     assert second.values == {"temperature": 35, "channel": "1.1.2"}
 
 
+def test_a_second_thermometer_is_not_taken_for_the_first_where_it_comes_alone():
+    decoder = Hl7Monitor().decoder()
+    first, second = (f"NM|150344^MDC_TEMP^MDC|1.13.{i}.150344|36.6|268192^MDC_DIM_DEGC^MDC" for i in (1, 2))
+    for number, items in enumerate(((first, second), (second,), (first,))):
+        found = decoder.feed(framed(message(*items, head=HEAD.replace("|7|", f"|{number}|"))))
+        channels = [item.values.get("channel") for item in found if isinstance(item, Reading)]
+        assert channels == [None if item is first else "1.13.2.150344" for item in items]
+
+
+def test_the_values_of_a_second_pressure_stay_together():
+    items = [
+        f"NM|{150036 + i}^MDC_PRESS_BLD_ART_ABP_{name}^MDC|1.2.{place}.{150036 + i}|{70 + i}|266016^MDC_DIM_MMHG^MDC"
+        for place in (1, 2)
+        for i, name in ((1, "SYS"), (2, "DIA"), (3, "MEAN"))
+    ]
+    values = {"systolic": 71, "diastolic": 72, "mean": 73}
+    assert [reading.values for reading in read(*items)[0]] == [values, {"channel": "1.2.2.150037", **values}]
+
+
+@pytest.mark.parametrize(
+    ("marks", "values", "flags", "quality"),
+    [
+        ("INV", {}, ("source-ecg", "heart_rate:invalid"), "bad"),
+        ("NAV", {}, ("source-ecg", "heart_rate:unavailable"), "bad"),
+        ("H~QUES", {"heart_rate": 72}, ("source-ecg", "heart_rate:questionable"), "uncertain"),
+        ("TEST", {"heart_rate": 72}, ("test-data", "source-ecg"), "bad"),
+        ("H", {"heart_rate": 72}, ("source-ecg",), "good"),
+    ],
+)
+def test_what_a_monitor_says_of_its_value_is_told(marks, values, flags, quality):
+    (reading,), _ = read(f"NM|147842^MDC_ECG_HEART_RATE^MDC|1|72|264864^x^MDC||{marks}|||R")
+    assert (reading.values, reading.flags, reading.quality) == (values, flags, quality)
+
+
+@pytest.mark.parametrize("status", ["X", "W", "D"])
+def test_a_result_that_was_taken_back_is_none(status):
+    (reading,), _ = read(f"NM|147842^MDC_ECG_HEART_RATE^MDC|1|72|264864^x^MDC|||||{status}")
+    assert (reading.values, reading.flags[-1]) == ({}, "heart_rate:not-measured")
+
+
+@pytest.mark.parametrize(("sent", "value"), [("^5.4", 5.4), ("=^5", 5), (">^500", ">500"), ("1^:^128", "1:128")])
+def test_a_structured_number_is_a_number_where_it_is_one(sent, value):
+    (reading,), _ = read(f"SN|2339-0^Glucose^LN||{sent}|mg/dL|||||F")
+    assert reading.values == {"glucose": value}
+
+
+def test_a_code_without_a_name_contradicts_nothing():
+    (reading,), _ = read("NM|150456^^MDC||97|262688^^MDC|||||R")
+    assert (reading.values, reading.flags, reading.quality) == ({"spo2": 97}, (), "good")
+
+
+def test_an_order_tells_the_time_of_its_results():
+    head = HEAD.replace("20260727124424", "20260727130000")
+    lines = f"{head}\rOBR|1|||WBC|||20260727110000\rOBX|1|NM|6690-2^WBC^LN||9.5|10*9/L|||||F\r"
+    found = Hl7Monitor().decoder().feed(framed(lines.encode()))
+    assert found[0].device_time == "2026-07-27T11:00:00"
+
+
 def test_unknown_codes_pass_and_can_be_named():
     items = ("NM|148066^MDC_ECG_V_P_C_RATE^MDC|1|2|264864^x^MDC", "NM|f0e5^PVC^99MNDRY|1|-3||")
     (reading,), _ = read(*items)
@@ -102,6 +162,20 @@ def test_alarms_are_flags_with_a_priority_and_nothing_of_their_text():
     (reading,), _ = read("TX|2^Yellow Alarm^MDIL-ALERT||Mr Doe fell||||||R")
     assert (reading.metric, reading.values) == ("device_alarm", {"alarm_priority": 2})
     assert reading.flags == ("device-alarm:yellow-alarm",)
+
+
+def test_the_alarms_of_a_demonstration_are_one():
+    items = ("NM|150456^x^MDC||97|262688^x^MDC||DEMO|||R", "TX|1^Red Alarm^MDIL-ALERT||APNEA||||||R")
+    assert [(reading.flags[0], reading.quality) for reading in read(*items)[0]] == [("demo", "bad")] * 2
+
+
+def test_a_sample_may_have_any_number():
+    items = (
+        "NA|131330^MDC_ECG_ELEC_POTL_II^MDC|1.7.1|-99^-100^-999^0.0|266418^MDC_DIM_MILLI_VOLT^MDC",
+        "NM|0^MDC_ATTR_SAMP_RATE^MDC|1.7.1.1|4|264608^MDC_DIM_PER_SEC^MDC",
+    )
+    (wave,) = (reading.waveform for reading in read(*items, options={"waveforms": True})[0] if reading.waveform)
+    assert wave.samples == [-99, -100, -999, 0]
 
 
 def test_waveforms_only_where_they_are_wanted():
@@ -161,6 +235,59 @@ def test_a_stray_message_is_acknowledged_and_not_stored():
     assert decoder.faults.counts == {"stray": 1}
     decoder = Hl7Monitor(Hl7Options(match={"bed": "ICU^^6"})).decoder()
     assert not any(isinstance(item, Reading) for item in decoder.feed(octets))
+
+
+def two_beds():
+    rate = "OBX|1|NM|147842^MDC_ECG_HEART_RATE^MDC||{}|264864^x^MDC"
+    beds = (f"PID|||{i}\rPV1||I|ICU^^{i}\rOBR|1\r{rate.format(60 + i)}" for i in (5, 6))
+    return framed("\r".join((HEAD, *beds)).encode())
+
+
+def test_beds_of_one_message_are_not_mixed_up():
+    parts = Hl7Router().feed(two_beds())
+    assert [part.keys["bed"][0] for part in parts] == ["5", "6"]
+    for part, rate in zip(parts, (65, 66), strict=True):
+        decoder = Hl7Monitor(Hl7Options(match={"bed": "ICU^^" + str(rate - 60)})).decoder()
+        for source in (part.data, two_beds()):
+            found = [item for item in decoder.feed(source) if isinstance(item, Reading)]
+            assert [reading.values for reading in found] == ([{"heart_rate": rate}] if source is part.data else [])
+
+
+@pytest.mark.parametrize(("fails", "code"), [((), "AA"), ((0,), "AE"), ((1,), "AE")])
+def test_two_beds_of_one_message_are_answered_once_by_the_last(fails, code):
+    said = []
+
+    async def device(part, number):
+        driver = Hl7Monitor()
+        driver.decoder().feed(PeerBytes.of(part.data, 3, False, part.shared))
+
+        class Io:
+            async def stored(self, timeout=30.0):
+                if number in fails:
+                    raise TimeoutError
+
+            async def send(self, data):
+                said.append((number, bytes(data)))
+
+            async def wait(self, match, timeout):
+                raise ConnectionError("the end of this test")
+
+            def now(self):
+                return LocalTime(EPOCH, True)
+
+            def update_status(self, **known):
+                pass
+
+        with pytest.raises(ConnectionError):
+            await driver.run_session(Io())
+
+    async def run():
+        for number, part in enumerate(Hl7Router().feed(two_beds())):
+            await device(part, number)
+
+    driver_kit.in_virtual_time(run())
+    ((number, answer),) = said
+    assert (number, f"MSA|{code}|7\r".encode() in answer) == (1, True)
 
 
 def test_an_answer_cannot_be_made_to_say_more():

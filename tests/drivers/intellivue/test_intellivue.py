@@ -221,6 +221,14 @@ def test_alarms_are_told_when_they_appear():
     )
 
 
+def test_the_alarms_of_a_demonstration_are_one():
+    twin = IntellivueTwin(1)
+    twin._rng.random = lambda: 0.0
+    alerts = twin._result(2, POLL, _n(2), 54, [twin._alerts()], 0, 0)
+    (_, alarm) = read(polled((18466, 0x0400, 2720, 60, 0)), alerts)
+    assert (alarm.flags, alarm.quality) == (("demo", "device-alarm:mdc-147842-10"), "bad")
+
+
 def test_options():
     assert IntellivueOptions(waveforms=["II", "150036"]).labels == (131330, 150036)
     for wrong in (["xii"], ["-1"], ["i"] * 9):

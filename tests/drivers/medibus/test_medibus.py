@@ -71,6 +71,13 @@ def test_blank_is_no_value():
     assert (none.values, none.flags, none.quality) == ({}, ("spo2:not-measured",), "bad")
 
 
+def test_a_value_is_taken_from_the_code_that_has_it():
+    (pressure,) = read(decoder(), 0x24, b"DB    E3    E638.0")
+    assert (pressure.values, pressure.units, pressure.flags) == ({"et_co2": 38.0}, {"et_co2": "mm[Hg]"}, ())
+    (volume,) = read(decoder(), 0x24, b"82    88 420")
+    assert (volume.values, volume.units) == ({"tidal_volume_expired": 420}, {"tidal_volume_expired": "mL"})
+
+
 def test_agents_are_readings_of_their_own():
     found = read(decoder(), 0x24, b"F8 1.1F9 0.9AE 4.0EF  38")
     assert [(reading.values, reading.flags) for reading in found] == [

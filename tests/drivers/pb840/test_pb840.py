@@ -61,6 +61,21 @@ def test_an_alarm_is_told_when_it_changes():
     assert done.told == {"serial_number": "840 3510000042"}
 
 
+def test_a_manoeuvre_is_reported_once():
+    def report(*results):
+        head, body = FULL.split(b"\x02", 1)
+        fields = body.split(b",")
+        for field, result in zip((92, 93, 94), results, strict=True):
+            fields[field - 5] = result.ljust(len(fields[field - 5]))
+        return head + b"\x02" + b",".join(fields)
+
+    found = read(report(b"50.1", b"0.0", b"21.0") * 2 + FULL + report(b"50.1", b"0.0", b"21.0"), settings=False)
+    made = [reading for reading in found if reading.flags == ("manoeuvre",)]
+    assert [reading.values for reading in made] == [{"compliance": 50.1, "plateau_pressure": 21.0}] * 2
+    assert made[0].units == {"compliance": "mL/cm[H2O]", "plateau_pressure": "cm[H2O]"}
+    assert made[0].device_time is None
+
+
 def test_a_ventilator_that_does_not_answer_ends_the_session():
     class Dumb(Pb840Twin):
         def hear(self, data):

@@ -80,6 +80,8 @@ def test_a_result_that_comes_again_is_taken_once():
     assert len(found) == 2
     assert len(decoder.due) == 2
     assert len(read(document(observation(), sequence="8"), decoder=decoder)) == 1
+    (edited,) = read(document(observation('V="63" U="mmol/mol"'), observation(code="eAG")), decoder=decoder)
+    assert edited.values == {"hba1c": 63}
     assert len(read(both, decoder=PoctDecoder(dict([found[0].bookmark]), {}))) == 1
 
 
