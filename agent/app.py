@@ -191,7 +191,7 @@ class App:
             version=version("gatepost"),
             resolve=self._resolve,
             devices=self.devices.statuses,
-            profiles=profiles.by_device,
+            profiles=lambda: profiles,
             read_tokens=profiles.read_tokens,
             on_command=self._on_command,
             on_connected=self._on_connected,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -26,9 +26,9 @@ INFO = {  # what a device tells of itself -> the formats' word
 }
 
 
-class DeviceProfiles:
-    """Profiles of the devices that are configured now. Tokens are those that were read last: a file of one may lie on a
-    share that hangs."""
+class DeviceProfiles(Mapping[str, DeviceProfile]):
+    """Profiles of the devices that are configured now, each made when asked for. Tokens are those that were read last:
+    a file of one may lie on a share that hangs."""
 
     def __init__(
         self, settings: Callable[[], Settings], devices: DeviceManager, resolve: Callable[[Secret | None], str | None]
@@ -54,35 +54,38 @@ class DeviceProfiles:
         if secret is not None and token is not None:
             self._tokens[name] = secret, token
 
-    def by_device(self) -> Mapping[str, DeviceProfile]:
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._settings().devices)
+
+    def __len__(self) -> int:
+        return len(self._settings().devices)
+
+    def __getitem__(self, name: str) -> DeviceProfile:
         """Commands are those that anybody at a broker may give: none where they must be signed."""
         settings, devices = self._settings(), self._devices
-        profiles = {}
-        for name, device in settings.devices.items():
-            driver = devices.driver_of(name)
-            commands = commands_of(driver) if driver is not None else {}
-            allowed = [each for each in commands if permitted(settings.commands.allow, name, each)]
-            if settings.commands.signing.required:
-                allowed = []
-            secret, token = self._tokens.get(name, (None, None))
-            if device.token != secret:
-                token = None
-                allowed = [] if device.token is not None else allowed  # refused until the token can be read
-            identity = devices.identity(name)
-            info = {word: str(next(identity[key] for key in keys if identity.get(key)))
-                    for word, keys in INFO.items() if any(identity.get(key) for key in keys)}  # fmt: skip
-            thresholds = {value: set_limits(limits) for value, limits in (device.thresholds or {}).items()}
-            profiles[name] = DeviceProfile(
-                driver=device.driver,
-                label=device.label or "",
-                address=device.address,
-                token=token,
-                thresholds=thresholds,
-                commands=tuple(allowed),
-                parameters={each: _parameters(commands[each].parameters) for each in allowed},
-                info=info,
-            )
-        return profiles
+        device = settings.devices[name]
+        driver = devices.driver_of(name)
+        commands = commands_of(driver) if driver is not None else {}
+        allowed = [each for each in commands if permitted(settings.commands.allow, name, each)]
+        if settings.commands.signing.required:
+            allowed = []
+        secret, token = self._tokens.get(name, (None, None))
+        if device.token != secret:
+            token = None
+            allowed = [] if device.token is not None else allowed  # refused until the token can be read
+        identity = devices.identity(name)
+        info = {word: str(next(identity[key] for key in keys if identity.get(key)))
+                for word, keys in INFO.items() if any(identity.get(key) for key in keys)}  # fmt: skip
+        return DeviceProfile(
+            driver=device.driver,
+            label=device.label or "",
+            address=device.address,
+            token=token,
+            thresholds={value: set_limits(limits) for value, limits in (device.thresholds or {}).items()},
+            commands=tuple(allowed),
+            parameters={each: _parameters(commands[each].parameters) for each in allowed},
+            info=info,
+        )
 
 
 def set_limits(limits: msgspec.Struct) -> dict[str, float]:

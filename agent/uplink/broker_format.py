@@ -20,6 +20,7 @@ from gatepost.agent.uplink.formats.interface import (
     DeviceProfile,
     FormatContext,
     IncomingCommand,
+    Outcome,
     OutgoingMessage,
     PayloadFormat,
 )
@@ -72,6 +73,7 @@ class BrokerFormat:
         self._key = f"format:{name}:{settings.format}"
         self._replies: OrderedDict[bytes, Any] = OrderedDict()
         self._replies_made = 0
+        self.news: dict[str, None] = {}  # devices of which the broker is to be told what changed
         self.thinner = ReadingThinner()
         self.greeted = False  # what is said on connecting was said on this connection
         self.current = self._make({}, mqtt5=True)
@@ -83,6 +85,7 @@ class BrokerFormat:
         self.greeted = self.contract
         await self._context.read_tokens()
         self.update_devices(self._routes)
+        self.news.clear()
         self.current = self._make(self._state, mqtt5)
         return self.current
 
@@ -97,14 +100,24 @@ class BrokerFormat:
     def update_devices(self, routes: BrokerRoutes) -> list[str]:
         """The devices that report here now; those that are gone, as far as the broker was told of them."""
         self._routes = routes
-        profiles = {name: each for name, each in self._context.profiles().items() if routes.reports(name)}
+        if self.contract:
+            return []
+        profiles = {name: each for name, each in self._context.profiles().items() if routes.sends(name)}
+        self.news.update((name, None) for name, each in profiles.items() if self._profiles.get(name) != each)
         self._profiles.clear()
         self._profiles.update(profiles)
-        if self._state is None or self.contract:
+        if self._state is None:
             return []
         gone = [device for device in self._state.get(KNOWN_DEVICES, ()) if device not in profiles]
         self._state[KNOWN_DEVICES] = [*profiles, *gone]  # until `forget`: the broker may be away
         return gone
+
+    def update_device(self, device: str) -> None:
+        """What a device tells of itself may be new."""
+        known = self._profiles.get(device)
+        if known is not None and (profile := self._context.profiles().get(device)) not in (None, known):
+            self._profiles[device] = profile
+            self.news[device] = None
 
     def forget(self, device: str) -> None:
         """The broker was told that this device is gone."""
@@ -112,13 +125,15 @@ class BrokerFormat:
             self._state[KNOWN_DEVICES] = [each for each in self._state.get(KNOWN_DEVICES, ()) if each != device]
 
     def commands(
-        self, outcomes: Iterable[OutgoingMessage | IncomingCommand]
+        self, outcomes: Iterable[Outcome]
     ) -> tuple[list[OutgoingMessage], list[tuple[str | None, InboundMessage]]]:
         """What came of an incoming message: messages to publish, and commands for the dispatcher."""
         messages, commands = [], []
         for outcome in outcomes:
             if isinstance(outcome, OutgoingMessage):
                 messages.append(outcome)
+                continue
+            if not isinstance(outcome, IncomingCommand):
                 continue
             self._replies_made += 1
             correlation = REPLY + str(self._replies_made).encode()

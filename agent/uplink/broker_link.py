@@ -171,16 +171,11 @@ class BrokerLink:
 
     def _publish_dialect(self, messages: list[OutgoingMessage]) -> None:
         """What the format answers to an incoming message, without waiting; then it may want to hang up."""
-        delivery, loop = self._delivery, asyncio.get_running_loop()
+        delivery = self._delivery
         if delivery is None:
             return
-        wire = delivery.renderer.wire
-        at_once = [wire(message) for message in messages if not message.delay]
-        late = [message for message in messages if message.delay]
         with contextlib.suppress(NotConnected):
-            delivery.control.put(at_once)
-        if late:
-            loop.call_later(late[0].delay, self._publish_dialect, [each.undelayed() for each in late])
+            delivery.control.put([delivery.renderer.wire(message) for message in messages])
         if self._format.current.hang_up and not self._hanging_up:
             self._hanging_up = True
             self._changed.set()
@@ -268,12 +263,17 @@ class BrokerLink:
             if failure is not None:
                 await self._wait(failure)
 
-    async def stop(self) -> None:
-        """Say goodbye and end the connection, bounded."""
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Format of the broker, and where at it the format keeps what it keeps there."""
+        return self._format.kind.name, *self._format.current.place
+
+    async def stop(self, leaving: bool = False) -> None:
+        """Say goodbye and end the connection, bounded. `leaving`: nothing follows that has this place."""
         self._wanted.clear()
         self._unwanted.set()
         if self._connection is not None:
-            await self._say_goodbye(self._connection, "stopped")
+            await self._say_goodbye(self._connection, "stopped", leaving)
 
     async def _try_addresses(self) -> ConnectFailure | None:
         """Try each address once; serve the first that opens until it ends. What went wrong last."""
@@ -428,10 +428,10 @@ class BrokerLink:
                 await connection.close(CLOSE_TIMEOUT)
                 return ConnectionLost(None, reason, "readings wait in the log", silent=True)
 
-    async def _say_goodbye(self, connection: MqttConnection, reason: str) -> None:
+    async def _say_goodbye(self, connection: MqttConnection, reason: str, leaving: bool = False) -> None:
         if connection.is_open and self._delivery is not None:
             self._delivery.hold()
-            await self._presence.say_goodbye(reason)
+            await self._presence.say_goodbye(reason, leaving)
         await connection.close(CLOSE_TIMEOUT)
 
     async def _wait(self, failure: ConnectFailure) -> None:

@@ -16,6 +16,8 @@ from gatepost.agent.uplink.formats.interface import (
     DeviceProfile,
     FormatContext,
     IncomingCommand,
+    LaterMessages,
+    Outcome,
     OutgoingMessage,
     PayloadFormat,
 )
@@ -61,9 +63,11 @@ def play(kind: type[PayloadFormat], vector: Mapping[str, Any]) -> tuple[Outgoing
     replies: dict[str, Any] = {}
     will = one.will(StoredReading.time_of(vector["steps"][0].get("at", "1970-01-01T00:00:00Z")))
 
-    def take(outcomes: Iterable[OutgoingMessage | IncomingCommand]) -> None:
+    def take(outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
-            if isinstance(outcome, IncomingCommand):
+            if isinstance(outcome, LaterMessages):
+                sent.extend(outcome.messages())
+            elif isinstance(outcome, IncomingCommand):
                 replies[orjson.dumps(orjson.loads(outcome.payload).get("id")).decode()] = outcome.reply_to
                 replies["last"] = outcome.reply_to
             else:

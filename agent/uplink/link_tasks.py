@@ -16,7 +16,7 @@ from gatepost.agent.uplink.command_subscriptions import CommandSubscriptions
 from gatepost.agent.uplink.context import UplinkContext
 from gatepost.agent.uplink.delivery import BrokerDelivery
 from gatepost.agent.uplink.followed_topics import FollowedTopics
-from gatepost.agent.uplink.formats.interface import OutgoingMessage
+from gatepost.agent.uplink.formats.interface import LaterMessages, OutgoingMessage, PayloadFormat
 from gatepost.agent.uplink.mqtt.connect_options import LARGEST_FURTHER, LARGEST_INBOUND
 from gatepost.agent.uplink.mqtt.connection import InboundMessage, MqttConnection
 from gatepost.agent.uplink.presence import BrokerPresence
@@ -121,12 +121,19 @@ class LinkTasks:
 
     async def _dialect(self, message: InboundMessage) -> None:
         """A message on a topic of the format's own."""
-        now = self._context.clock.now().wall
-        outcomes = self._format.current.incoming(message.topic, bytes(message.payload), message.retain, now)
+        now, current = self._context.clock.now().wall, self._format.current
+        outcomes = [*current.incoming(message.topic, bytes(message.payload), message.retain, now)]
+        for outcome in outcomes:
+            if isinstance(outcome, LaterMessages):
+                asyncio.get_running_loop().call_later(outcome.delay, self._publish_later, current, outcome)
         messages, commands = self._format.commands(outcomes)
         self._publish(messages)
         for device, command in commands if self._commands else ():
             await self._context.on_command(self._name, device, command, False)
+
+    def _publish_later(self, asked: PayloadFormat, later: LaterMessages) -> None:
+        if self._format.current is asked:  # a new connection has said all of it
+            self._publish([*later.messages()])
 
     async def _succeeds(self, step: LinkStep, connection: MqttConnection) -> bool:
         try:

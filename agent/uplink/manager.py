@@ -39,20 +39,20 @@ class BrokerManager:
     ) -> list[str]:
         """Names of the brokers whose connection was started, stopped or made anew."""
         changed = [name for name in self._links if name not in brokers]
-        await asyncio.gather(*(self._stop(name) for name in changed))
+        await asyncio.gather(*(self._stop(name, leaving=True) for name in changed))
         self._context.store.backlog.set_brokers(list(brokers))
         await self._context.read_tokens()
         for name, settings in brokers.items():
             routes = BrokerRoutes(name, settings.routes, device_brokers, rooms)
             running = self._links.get(name)
+            if running is not None and running.update(settings, routes):
+                running.devices_changed()
+                continue
+            link = BrokerLink(name, settings, routes, self._context)
             if running is not None:
-                if running.update(settings, routes):
-                    running.devices_changed()
-                    continue
-                await self._stop(name)
-            link = self._links[name] = BrokerLink(name, settings, routes, self._context)
-            if running is not None:
+                await self._stop(name, leaving=running.place != link.place)
                 link.counters = running.counters
+            self._links[name] = link
             self._supervisor.start(f"uplink.{name}", link.run)
             changed.append(name)
         return changed
@@ -91,11 +91,11 @@ class BrokerManager:
     async def close(self) -> None:
         await asyncio.gather(*(self._stop(name) for name in list(self._links)))
 
-    async def _stop(self, name: str) -> None:
+    async def _stop(self, name: str, leaving: bool = False) -> None:
         link = self._links.pop(name)
         try:
             async with asyncio.timeout(STOP_TIMEOUT):
-                await link.stop()
+                await link.stop(leaving)
         except TimeoutError:
             log.warning("%s: the connection did not end in time", name)
         await self._supervisor.cancel(f"uplink.{name}")

@@ -59,6 +59,7 @@ class BrokerPresence:
 
     async def publish_online(self) -> None:
         """What the format says on connecting; readings may follow it. Raises UplinkError."""
+        self._format.news.clear()
         messages = [*self._format.current.connected(self._now())]
         self._format.greeted = True
         await self._publish(messages)
@@ -71,8 +72,11 @@ class BrokerPresence:
             self._format.forget(device)
             self._gone = [each for each in self._gone if each != device]
         await self._publish_condition()
+        await self._publish_news()
         while self._statuses:
             device, status = next(iter(self._statuses.items()))
+            self._format.update_device(device)
+            await self._publish_news()
             try:
                 await self._publish(self._format.current.device_status(device, status, self._now()))
             except NotTaken as error:
@@ -83,6 +87,14 @@ class BrokerPresence:
             if self._statuses.get(device) is status:
                 del self._statuses[device]
 
+    async def _publish_news(self) -> None:
+        news = self._format.news
+        while news:
+            device = next(iter(news))
+            messages = [*self._format.current.profile_changed(device, self._now())]
+            del news[device]
+            await self._publish(messages)
+
     async def _publish_condition(self) -> None:
         """A log that does not store, or lost something, is told with the gateway's own status."""
         condition = self._context.store.condition
@@ -91,12 +103,14 @@ class BrokerPresence:
             await self._publish([self._format.current.gateway_status(status, self._now(), condition)])
             self._condition = condition
 
-    async def say_goodbye(self, reason: str) -> None:
-        """The statuses that are left and the format's last words, bounded in time; a failure is only logged."""
+    async def say_goodbye(self, reason: str, leaving: bool) -> None:
+        """The statuses that are left and the format's last words, bounded in time; a failure is only logged. `leaving`:
+        for ever."""
         try:
             async with asyncio.timeout(GOODBYE_TIMEOUT):
                 await self.publish_statuses()
-                await self._publish(self._format.current.disconnecting(self._now(), reason))
+                last = self._format.current.leaving(self._now()) if leaving else ()
+                await self._publish([*last, *self._format.current.disconnecting(self._now(), reason)])
         except (UplinkError, TimeoutError) as error:
             log.debug("%s: no goodbye: %s", self._name, error)
 

@@ -61,20 +61,28 @@ class BrokerRoutes:
         named = self._device_brokers.get(device)
         return named is None or self._broker in named
 
+    def sends(self, device: str) -> bool:
+        """Whether any reading of the device may be sent to this broker."""
+        if not self.reports(device) or not self._routes:
+            return self.reports(device)
+        for rule in self._of_device(device):
+            if not rule.drop:
+                return True
+            if not rule.metrics and not rule.only:
+                break
+        return False
+
+    def _of_device(self, device: str) -> list[RouteRule]:
+        room = self.rooms.get(device, "")
+        return [rule for rule in self._routes if _any(rule.devices, device) and _any(rule.rooms, room)]
+
     def series(self, device: str, metric: str) -> SeriesRoute:
         """The rules for readings of this device and metric_type; a device no longer configured has them too."""
         if not self.reports(device):
             return SeriesRoute(())
         if not self._routes:
             return SeriesRoute((EVERYTHING,))
-        room = self.rooms.get(device, "")
-        return SeriesRoute(
-            [
-                rule
-                for rule in self._routes
-                if _any(rule.devices, device) and _any(rule.metrics, metric) and _any(rule.rooms, room)
-            ]
-        )
+        return SeriesRoute([rule for rule in self._of_device(device) if _any(rule.metrics, metric)])
 
 
 class PaceKey(NamedTuple):

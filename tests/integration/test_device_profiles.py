@@ -35,7 +35,7 @@ async def test_a_token_that_cannot_be_read_takes_the_commands_and_not_the_loop()
     settings = Settings(devices=devices, commands=CommandSettings(allow={"*": ["*"]}))
     profiles = DeviceProfiles(lambda: settings, SomeDevices(), resolve)  # type: ignore[arg-type]
     await profiles.read_tokens()
-    found = profiles.by_device()
+    found = dict(profiles)
     assert threading.get_ident() not in threads
     assert {name: each.token for name, each in found.items()} == {"a": None, "b": "words", "c": None, "d": None}
     assert {name for name, each in found.items() if each.commands} == {"a", "b"}

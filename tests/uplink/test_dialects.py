@@ -131,6 +131,42 @@ async def test_what_a_format_keeps_outlives_the_connection(gw: Gateway, broker: 
         assert "reading_n" in orjson.loads(config.payload)["components"]
 
 
+async def test_home_assistant_hears_of_devices_that_come_and_change_and_of_none_that_the_routes_leave_out(
+    gw: Gateway, broker: Mosquitto
+) -> None:
+    devices = {"d": DeviceProfile("nonin")}
+    gw.context = replace(gw.context, profiles=lambda: devices)
+    gw.uplinks = BrokerManager(gw.context, gw.supervisor)
+    settings = BrokerSettings(broker.url, format="homeassistant", routes=[RouteRule(devices=["d*"])])
+    async with listening(broker.url) as there:
+        await gw.apply(a=settings)
+        await gw.state("connected")
+        devices |= {"d": DeviceProfile("nonin", "Bed 4"), "d2": DeviceProfile("nonin"), "other": DeviceProfile("nonin")}
+        gw.uplink().devices_changed()
+        await until(lambda: any("gw_d2/" in topic for topic in topics(there)))
+        devices["d"] = DeviceProfile("nonin", "Bed 4", info={"model": "Onyx"})  # it told that with its status
+        gw.uplink().device_status("d", {"device_id": "d", "status": "online", "timestamp": "2026-11-20T10:30:00Z"})
+        await until(lambda: "devices/d/status" in topics(there))
+        told = [m["device"] for m in there.on("homeassistant/device/gatepost_gw_d/config")]
+        assert [(each["name"], each.get("model")) for each in told[-2:]] == [("Bed 4", None), ("Bed 4", "Onyx")]
+        assert not any("other" in topic for topic in topics(there))
+
+
+async def test_a_broker_that_home_assistant_is_taken_from_keeps_nothing_of_it(gw: Gateway, broker: Mosquitto) -> None:
+    settings, devices = BrokerSettings(broker.url, format="homeassistant"), BrokerSettings(broker.url)
+    moved = BrokerSettings(broker.url, format="homeassistant", options={"discovery_prefix": "p"})
+    successors: list[dict[str, BrokerSettings]] = [{}, {"a": devices}, {"a": moved}]
+    for successor in successors:
+        await gw.apply(a=settings)
+        await gw.state("connected")
+        await gw.put(1)
+        await gw.delivered()
+        await gw.apply(**successor)
+        async with listening(broker.url) as there:
+            await until(lambda: "gateways/gw/status" in topics(there))
+            assert not [topic for topic in topics(there) if topic.startswith(("homeassistant", "gatepost"))]
+
+
 async def test_a_removed_device_goes_from_home_assistant_and_what_it_was_owed_does_not_bring_it_back(
     gw: Gateway, broker: Mosquitto
 ) -> None:

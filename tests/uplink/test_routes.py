@@ -56,3 +56,20 @@ def test_rules_ask_for_room_and_quality() -> None:
     assert rule_of([good], urgent=True) is good
     assert rule_of([good], urgent=True, good=False) is None
     assert rule_of([good]) is None
+
+
+@pytest.mark.parametrize(
+    ("routes", "wanted"),
+    [
+        ([], True),
+        ([RouteRule(devices=["bp-*"])], False),
+        ([RouteRule(rooms=["Bed *"])], True),
+        ([RouteRule(metrics=["ecg"])], True),
+        ([RouteRule(devices=["ox-*"], drop=True), RouteRule()], False),
+        ([RouteRule(metrics=["ecg"], drop=True), RouteRule()], True),
+        ([RouteRule(only=["urgent"], drop=True)], False),
+    ],
+)
+def test_whether_a_broker_is_sent_anything_of_a_device(routes: list[RouteRule], wanted: bool) -> None:
+    assert BrokerRoutes("a", routes, {"ox-1": None}, {"ox-1": "Bed 4"}).sends("ox-1") is wanted
+    assert not BrokerRoutes("a", routes, {"ox-1": ["b"]}, {"ox-1": "Bed 4"}).sends("ox-1")

@@ -11,7 +11,6 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 import orjson
-from msgspec.structs import replace
 
 from gatepost.agent.uplink.formats.homeassistant_units import sensor_unit
 from gatepost.agent.uplink.formats.interface import (
@@ -22,6 +21,7 @@ from gatepost.agent.uplink.formats.interface import (
     DeviceProfile,
     FormatChannel,
     FormatContext,
+    LaterMessages,
     Outcome,
     OutgoingMessage,
     PayloadFormat,
@@ -80,6 +80,7 @@ class HomeAssistantFormat(PayloadFormat):
         self._gateway_id = f"gatepost_{slug(context.gateway)}"
         self._origin = {"name": "gatepost", "sw_version": context.version}
         self._birth = context.options.birth_topic or f"{context.options.discovery_prefix}/status"
+        self._repeating = False  # discovery will be said again soon
 
     def subscriptions(self) -> Mapping[str, int]:
         return {self._birth: 1}
@@ -94,10 +95,13 @@ class HomeAssistantFormat(PayloadFormat):
             yield self._device_discovery(device)
 
     def incoming(self, topic: str, payload: bytes, retain: bool, now: int) -> Iterable[Outcome]:
-        if topic == self._birth and payload == b"online":
-            delay = self.context.random.uniform(0.0, BIRTH_SPREAD)
-            for message in self._discovery():
-                yield replace(message, delay=delay)
+        if topic == self._birth and payload == b"online" and not self._repeating:
+            self._repeating = True
+            yield LaterMessages(self.context.random.uniform(0.0, BIRTH_SPREAD), self._repeat)
+
+    def _repeat(self) -> Iterable[OutgoingMessage]:
+        self._repeating = False
+        yield from self._discovery()
 
     def reading(self, reading: StoredReading, now: int) -> Sequence[OutgoingMessage]:
         if reading.device not in self.context.devices:  # or it would appear again for ever
@@ -153,18 +157,39 @@ class HomeAssistantFormat(PayloadFormat):
             yield self._device_discovery(device)
         yield from super().device_status(device, status, now)
 
+    def profile_changed(self, device: str, now: int) -> Iterable[OutgoingMessage]:
+        if device in self.context.devices:
+            yield self._device_discovery(device)
+
     def removed(self, device: str, now: int) -> Iterable[OutgoingMessage]:
-        state = self.context.state
+        config, *states = self._kept(device)
+        for topic in (config, self.context.topics("device_status", device), *states):
+            yield OutgoingMessage(topic, b"", 1, True)
+
+    def leaving(self, now: int) -> Iterable[OutgoingMessage]:
+        """Statuses stay: they are the contract's, and another program's too."""
+        devices = dict.fromkeys((*self.context.devices, *self._devices_of_state()))
+        topics = [topic for device in devices for topic in self._kept(device)]
+        for topic in (*topics, self._config_topic(self._gateway_id)):
+            yield OutgoingMessage(topic, b"", 1, True)
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        return self._config_topic(self._gateway_id), self.context.topics("data", "d", "m")
+
+    def _devices_of_state(self) -> Iterable[str]:
+        return [key.removeprefix(COMPONENTS) for key in self.context.state if key.startswith(COMPONENTS)]
+
+    def _kept(self, device: str) -> list[str]:
+        """Topics on which the broker keeps discovery and states of a device; all is forgotten of it."""
+        state, last = self.context.state, f"{LAST}{device}/"
         state.pop(COMPONENTS + device, None)
         state.pop(STATUS + device, None)
-        last = f"{LAST}{device}/"
         metrics = [key.removeprefix(last) for key in state if key.startswith(last)]
-        topics = [self._config_topic(self._object_id(device)), self.context.topics("device_status", device)]
-        topics += [self.context.topics("data", device, metric) for metric in metrics]
         for metric in metrics:
             state.pop(last + metric)
-        for topic in topics:
-            yield OutgoingMessage(topic, b"", 1, True)
+        states = [self.context.topics("data", device, metric) for metric in metrics]
+        return [self._config_topic(self._object_id(device)), *states]
 
     # --- discovery
 
@@ -202,6 +227,8 @@ class HomeAssistantFormat(PayloadFormat):
         for full, (kind, unit) in self.context.state.get(COMPONENTS + device, {}).items():
             metric, _, name = full.partition("/")
             key = slug(metric_name(metric, name, "_"))
+            if key in components:
+                key = slug(full)
             components[key] = self._value(device, f"{object_id}_{key}", metric, name, kind, unit)
         for command in () if profile.token else profile.commands:
             if command == "set_interval" or not any(profile.parameters.get(command, {}).values()):

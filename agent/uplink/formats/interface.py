@@ -36,10 +36,6 @@ class OutgoingMessage(msgspec.Struct, gc=False):
     content_type: str = ""
     user_properties: tuple[tuple[str, str], ...] = ()
     expiry: int | None = None
-    delay: float = 0.0  # seconds to wait before it is published
-
-    def undelayed(self) -> OutgoingMessage:
-        return msgspec.structs.replace(self, delay=0.0)
 
 
 class IncomingCommand(NamedTuple):
@@ -53,7 +49,14 @@ class IncomingCommand(NamedTuple):
     reply_to: Any = None
 
 
-Outcome = OutgoingMessage | IncomingCommand
+class LaterMessages(NamedTuple):
+    """Messages that are asked for, and published, after `delay` seconds: if this connection still stands."""
+
+    delay: float
+    messages: Callable[[], Iterable[OutgoingMessage]]
+
+
+Outcome = OutgoingMessage | IncomingCommand | LaterMessages
 
 
 class DeviceProfile(msgspec.Struct, frozen=True):
@@ -271,6 +274,10 @@ class PayloadFormat(ABC):
         topic = self.context.topics("device_status", device)
         return [OutgoingMessage(topic, orjson.dumps(status), 1, True, JSON)]
 
+    def profile_changed(self, device: str, now: int) -> Iterable[OutgoingMessage]:
+        """A device was added, or its label, commands or what it told of itself are others than were said last."""
+        return ()
+
     def removed(self, device: str, now: int) -> Iterable[OutgoingMessage]:
         """A device is no longer in the settings, or no longer reports to this broker."""
         return ()
@@ -286,6 +293,16 @@ class PayloadFormat(ABC):
     def disconnecting(self, now: int, why: str = "stopped") -> Iterable[OutgoingMessage]:
         """Last messages before a clean DISCONNECT."""
         return [self.gateway_status("offline", now, why)]
+
+    def leaving(self, now: int) -> Iterable[OutgoingMessage]:
+        """Before `disconnecting`, where the broker was taken out of the settings or is given another format or `place`:
+        empty retained messages for what would stay there for ever."""
+        return ()
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Topics that say where at the broker its retained messages lie."""
+        return ()
 
     def gateway_status(self, status: str, now: int, reason: str = "") -> OutgoingMessage:
         """The contract's retained status of the gateway."""

@@ -85,6 +85,7 @@ class SparkplugFormat(PayloadFormat):
         self._historical_before = 0
         self._born: dict[str, dict[str, Definition]] = {}
         self._newest: dict[tuple[str, str], tuple[Any, int, str | None]] = {}  # value, timestamp, unit
+        self._offered: dict[str, dict[str, int]] = {}  # controls in the last birth of a device
         self._waiting: dict[str, None] = {}  # devices that were online before the node was born
         self._rebirths = REBIRTHS
         self._rebirth_at = 0
@@ -168,13 +169,17 @@ class SparkplugFormat(PayloadFormat):
     # --- devices
 
     def device_status(self, device: str, status: Mapping[str, Any], now: int) -> Iterable[OutgoingMessage]:
-        if status["status"] == "online":
+        if status["status"] == "online" and device in self.context.devices:
             if not self._alive:
                 self._waiting[device] = None
             elif device not in self._born:
                 yield self._bear(device, {}, now)
         else:
             yield from self.removed(device, now)
+
+    def profile_changed(self, device: str, now: int) -> Iterable[OutgoingMessage]:
+        if self._alive and device in self._born and self._offered.get(device) != self._controls(device):
+            yield self._device_birth(device, now)
 
     def removed(self, device: str, now: int) -> Iterable[OutgoingMessage]:
         self._waiting.pop(device, None)
@@ -199,7 +204,8 @@ class SparkplugFormat(PayloadFormat):
             value, at, unit = self._newest.get((device, name), (None, ms, unit))
             units: tuple[Property, ...] = (("engUnit", STRING, unit),) if unit is not None else ()
             metrics.append(SparkplugMetric(name, datatype, value, at, self._alias(name, device), False, units))
-        for name, datatype in self._controls(device).items():
+        controls = self._offered[device] = self._controls(device)
+        for name, datatype in controls.items():
             value = False if datatype == BOOLEAN else None
             metrics.append(SparkplugMetric(name, datatype, value, ms, self._alias(name, device)))
         return self._message("DBIRTH", device, metrics, ms)

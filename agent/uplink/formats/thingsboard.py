@@ -87,9 +87,16 @@ class ThingsboardFormat(PayloadFormat):
         self._connected.add(device)
         if self._gateway_mode:
             yield _message("v1/gateway/connect", {"device": device, "type": driver})
-        info = profile.info if profile is not None else {}
+        yield self._about(device, profile)
+
+    def _about(self, device: str, profile: DeviceProfile | None) -> OutgoingMessage:
+        driver, info = ("mqtt", {}) if profile is None else (profile.driver, profile.info)
         known = {name: info[name] for name in INFO if name in info}
-        yield self._attributes(device, {"gateway": self.context.gateway, "driver": driver, **known})
+        return self._attributes(device, {"gateway": self.context.gateway, "driver": driver, **known})
+
+    def profile_changed(self, device: str, now: int) -> Iterable[OutgoingMessage]:
+        if device in self._connected:
+            yield self._about(device, self.context.devices.get(device))
 
     @property
     def carries_flags(self) -> bool:
@@ -158,6 +165,8 @@ class ThingsboardFormat(PayloadFormat):
         return [self._telemetry([{"ts": ts, "values": {"event": event.get("event"), "event_details": details}}])]
 
     def device_status(self, device: str, status: Mapping[str, Any], now: int) -> Iterable[OutgoingMessage]:
+        if device not in self.context.devices and device not in self._connected:
+            return
         online = status["status"] == "online"
         if online and device not in self._connected:
             yield from self._connect(device)

@@ -11,7 +11,7 @@ import pytest
 from gatepost.agent.commands.gateway_commands import COMMANDS
 from gatepost.agent.uplink.format_kit import make
 from gatepost.agent.uplink.formats.catalogue import load
-from gatepost.agent.uplink.formats.interface import IncomingCommand, OutgoingMessage, PayloadFormat
+from gatepost.agent.uplink.formats.interface import IncomingCommand, LaterMessages, OutgoingMessage, PayloadFormat
 from gatepost.agent.uplink.formats.stored_reading import StoredReading
 from gatepost.agent.uplink.formats.thingsboard import GATEWAY_PARAMETERS, LARGEST
 
@@ -79,6 +79,57 @@ def test_no_silence_is_no_expiry(seconds: float, shown: int | None) -> None:
     config, state = one.reading(reading(spo2=97), NOW)
     assert state.expiry == shown
     assert json_of(config)["components"]["pulse_oximetry_spo2"].get("expire_after") == shown
+
+
+def test_home_assistant_is_told_again_once_and_of_what_is_then() -> None:
+    one = format_of("homeassistant")
+    [later] = one.incoming("homeassistant/status", b"online", False, NOW)
+    assert isinstance(later, LaterMessages)
+    assert 0 <= later.delay <= 5
+    assert not list(one.incoming("homeassistant/status", b"online", False, NOW))
+    one.reading(reading(spo2=97), NOW)
+    told = {message.topic: json_of(message) for message in later.messages()}
+    assert "pulse_oximetry_spo2" in told["homeassistant/device/gatepost_ward-7_ox/config"]["components"]
+    assert list(one.incoming("homeassistant/status", b"online", False, NOW))
+
+
+@pytest.mark.parametrize("name", ["status", "battery"])
+def test_no_value_takes_the_place_of_what_a_device_says_of_itself(name: str) -> None:
+    one = format_of("homeassistant")
+    list(one.device_status("ox", {"status": "online", "battery": 80}, NOW))
+    config, _ = one.reading(reading(name, **{name: "low"}), NOW)
+    components = json_of(config)["components"]
+    assert components[name]["state_topic"] == "devices/ox/status"
+    assert "gatepost/ward-7/ox/" + name in [each.get("state_topic") for each in components.values()]
+    assert len({each["unique_id"] for each in components.values()}) == len(components)
+
+
+def test_nothing_of_home_assistants_stays_at_a_broker_that_is_left() -> None:
+    one = format_of("homeassistant")
+    kept = {each.topic for each in [*one.connected(NOW), *one.reading(reading(spo2=97), NOW)] if each.retain}
+    emptied = [*one.leaving(NOW)]
+    assert kept - {each.topic for each in emptied} == {"gateways/ward-7/status"}
+    assert all(each.retain and not each.payload for each in emptied)
+    assert not one.context.state
+
+
+@pytest.mark.parametrize(
+    ("name", "topic"),
+    [
+        ("homeassistant", "homeassistant/device/gatepost_ward-7_ox/config"),
+        ("thingsboard", "v1/gateway/attributes"),
+        ("sparkplug", "spBv1.0/Gatepost/DBIRTH/ward-7/ox"),
+        ("scalar", None),
+    ],
+)
+def test_what_changed_of_a_device_is_said(name: str, topic: str | None) -> None:
+    one = format_of(name)
+    list(one.connected(NOW))
+    list(one.device_status("ox", {"status": "online", "timestamp": "2026-11-20T10:30:00Z"}, NOW))
+    profile = one.context.devices["ox"]
+    changed = msgspec.structs.replace(profile, commands=("read_now",), info={"model": "Onyx"})
+    one.context.devices["ox"] = changed  # type: ignore[index]
+    assert [each.topic for each in one.profile_changed("ox", NOW)] == [topic] * (topic is not None)
 
 
 # --- Sparkplug
