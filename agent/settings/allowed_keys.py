@@ -8,14 +8,20 @@ from typing import Any
 
 NEVER = ("gateway", "store", "api", "commands", "fleet")  # what identity, rights, history and this rule hang on
 NAMED = ("brokers", "devices")  # sections of names
-_DOT = re.compile(r'\.(?=(?:[^"]*"[^"]*")*[^"]*$)')  # that stands in no quotes
+_LEVEL = re.compile(r'(?:"[^"]*"|[^.])*')  # dots in quotes do not end it
 
 Key = tuple[str, ...]
+PatternTree = dict[str | None, "PatternTree"]  # level -> what may follow; None: a pattern ends here
 
 
 def levels_of(pattern: str) -> list[str]:
     """A pattern level by level; a name that holds dots stands in quotes: `devices."a.b".every`."""
-    return [level[1:-1] if len(level) > 1 and level[0] == level[-1] == '"' else level for level in _DOT.split(pattern)]
+    levels, start = list[str](), 0
+    while start <= len(pattern):
+        level = _LEVEL.match(pattern, start)[0]  # type: ignore[index]
+        start += len(level) + 1
+        levels.append(level[1:-1] if len(level) > 1 and level[0] == level[-1] == '"' else level)
+    return levels
 
 
 def is_forbidden(pattern: str) -> bool:
@@ -25,8 +31,14 @@ def is_forbidden(pattern: str) -> bool:
 
 def refused_keys(settings: Mapping[str, Any], allow: Sequence[str]) -> list[Key]:
     """The keys of a document that may not be set."""
-    patterns = [levels_of(pattern) for pattern in allow if not is_forbidden(pattern)]
-    return [key for key, value in leaves(settings) if not _is_allowed(key, value, patterns)]
+    tree: PatternTree = {}
+    for pattern in allow:
+        if not is_forbidden(pattern):
+            node = tree
+            for level in levels_of(pattern):
+                node = node.setdefault(level, {})
+            node[None] = {}
+    return [key for key, value in leaves(settings) if not _is_allowed(key, value, tree)]
 
 
 def leaves(settings: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, Any]]:
@@ -38,16 +50,11 @@ def leaves(settings: Mapping[str, Any], above: Key = ()) -> Iterator[tuple[Key, 
             yield (*above, name), value
 
 
-def _is_allowed(key: Key, value: Any, patterns: Sequence[list[str]]) -> bool:
-    levels = list(key)
-    if any(_covers(pattern, levels) for pattern in patterns):
-        return True
-    # An empty map above what is allowed sets nothing: `devices: {}`.
-    return value == {} and any(_covers(pattern[: len(levels)], levels) for pattern in patterns)
-
-
-def _covers(pattern: list[str], levels: list[str]) -> bool:
+def _is_allowed(key: Key, value: Any, patterns: PatternTree) -> bool:
     """Level by level, never as joined text: a document chooses its names, and may put dots into them."""
-    return len(pattern) <= len(levels) and all(
-        each in ("*", level) for each, level in zip(pattern, levels, strict=False)
-    )
+    nodes = [patterns]
+    for level in key:
+        nodes = [node[name] for node in nodes for name in {level, "*"} if name in node]
+        if any(None in node for node in nodes):
+            return True
+    return value == {} and bool(nodes)  # an empty map above what is allowed sets nothing: `devices: {}`

@@ -91,6 +91,10 @@ class ProblemReport:
         self.problems: list[Problem] = []
         self._seen: set[Problem] = set()
 
+    @property
+    def full(self) -> bool:
+        return len(self.problems) >= self.LIMIT
+
     def error(self, origin: Origin, path: Path, code: str, message: str, hint: str = "") -> None:
         self._add(ERROR, origin, path, code, message, hint)
 
@@ -110,7 +114,7 @@ class ProblemReport:
             message=message,
             hint=hint,
         )
-        if problem not in self._seen and len(self._seen) < self.LIMIT:
+        if problem not in self._seen and not self.full:
             self._seen.add(problem)
             self.problems.append(problem)
 

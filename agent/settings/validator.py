@@ -92,6 +92,8 @@ class SettingsValidator:
         return self._places
 
     def _unknown(self, name: str, entry: MapEntry, known: list[str], path: Path) -> None:
+        if self.report.full:  # looking for what was meant costs more than all the rest
+            return
         near = closest(name, known)
         places = self._elsewhere.get(fold(name), [])
         here = ".".join((*path, name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatepost.agent.settings.allowed_keys import refused_keys
+from gatepost.agent.settings.allowed_keys import levels_of, refused_keys
 from gatepost.agent.settings.model import FLEET_ALLOW
 
 DEVICE = {"devices": {"a.b": {"every": "5s", "options": {"format": "json"}}}}
@@ -34,6 +34,8 @@ DEVICE = {"devices": {"a.b": {"every": "5s", "options": {"format": "json"}}}}
         (DEVICE, ["devices.*.options"], ["devices.a.b.every"]),
         (DEVICE, ["devices.a.*"], ["devices.a.b.every", "devices.a.b.options.format"]),
         (DEVICE, ['devices."a.b".*'], []),
+        ({"devices": {"a": {}, "c": {}}}, ["devices.a.every"], ["devices.c"]),
+        (DEVICE, ["devices.*.every", 'devices."a.b".options.format'], []),
         (DEVICE, [], ["devices.a.b.every", "devices.a.b.options.format"]),
         ({"gateway": {"id": "x"}, "fleet": {"keys": []}}, ["gateway.*", "fleet", "*"], ["gateway.id", "fleet.keys"]),
         ({"": {"": 1}}, ["*", ""], ["."]),
@@ -41,3 +43,9 @@ DEVICE = {"devices": {"a.b": {"every": "5s", "options": {"format": "json"}}}}
 )
 def test_what_may_be_set(settings: dict[str, object], allow: list[str], refused: list[str]) -> None:
     assert [".".join(key) for key in refused_keys(settings, allow)] == refused
+
+
+def test_a_pattern_is_read_once_however_long_it_is() -> None:
+    assert levels_of("a." * 200_000) == ["a"] * 200_000 + [""]
+    assert levels_of('devices."a.b".x."c"d.e"') == ["devices", "a.b", "x", '"c"d', 'e"']
+    assert levels_of("") == [""]
