@@ -64,7 +64,10 @@ def run_agent(config: Path, signals: ProcessSignals) -> int:
 
 def _undo_unconfirmed(loaded: LoadedSettings) -> bool:
     """A change of settings that was on trial when the agent ended is undone; whether there was one."""
-    if not (loaded.state_dir / PENDING).exists():
+    try:
+        if not (loaded.state_dir / PENDING).exists():
+            return False
+    except OSError:  # a directory of another user; the start says so
         return False
     try:
         with state_dir_lock.take(loaded.state_dir):  # another agent that runs here knows its own trial
@@ -116,7 +119,10 @@ async def _start(app: App) -> int | None:
     except OSError as error:
         where = error.filename or app.state_dir
         kind = "state directory " if str(where) == str(app.state_dir) else ""
-        log.error("the agent cannot start: %s%s: %s", kind, where, error.strerror or error)
+        hint = ""
+        if isinstance(error, PermissionError):
+            hint = "; run it as a user who may write there, or name another gateway.state_dir"
+        log.error("the agent cannot start: %s%s: %s%s", kind, where, error.strerror or error, hint)
         return ExitCode.FAILED
     return None
 

@@ -100,6 +100,20 @@ async def test_an_agent_that_ended_in_a_trial_starts_with_what_was_before(folder
         assert (last["state"], last["reason"]) == ("reverted", "restarted")
 
 
+def test_a_state_directory_of_another_user_is_for_the_start_to_tell(folder, monkeypatch):
+    """`gatepost run` by hand beside the service: no traceback. As without rights; the tests may run as root."""
+    plain = Path.stat
+
+    def denied(path, **options):
+        if path.name == PENDING:
+            raise PermissionError(13, "Permission denied", str(path))
+        return plain(path, **options)
+
+    loaded = load(written(folder), {}, Registry.installed())
+    monkeypatch.setattr(Path, "stat", denied)
+    assert not _undo_unconfirmed(loaded)
+
+
 async def test_a_running_agent_keeps_its_trial_from_a_second_one(folder):
     config = written(folder)
     async with running(config) as (_, http):
