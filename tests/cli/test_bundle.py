@@ -53,6 +53,7 @@ def test_a_bundle_has_what_helps_and_nobodys_secrets(gatepost, planted, place):
     assert json.loads(found["schema/database.json"])["page_size"] >= 512
     assert "device oximeter-1 of *** is online" in found["log.txt"]
     assert "mqtt://***@h:1883" in found["log.txt"]
+    assert "logs" in json.loads(found["agent/logs.json"])
     assert json.loads(found["agent/gaps.json"])["gaps"][0]["count"] == 4
     assert file.stat().st_mode & 0o777 == 0o600
 

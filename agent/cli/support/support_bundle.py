@@ -29,7 +29,7 @@ HIDDEN = "***"
 LOG_LINES = 1000
 LOG_TIME = 5.0  # seconds
 LARGEST = 2_000_000  # letters of the log
-ASKED = ("status", "stats", "health_detailed", "settings", "brokers_status", "backlog", "gaps")
+ASKED = ("status", "stats", "health_detailed", "settings", "brokers_status", "backlog", "gaps", "logs")
 # Members of an answer whose value is nobody's business, whatever it is.
 PRIVATE = {"patient", "patient_id", "token", "password", "secret", "passkey", "pin", "signature"}
 PATTERNS = (
@@ -42,11 +42,11 @@ README = """A support bundle of Gatepost.
 versions.json   of gatepost, Python and libraries
 findings.json   what `gatepost doctor` found
 settings.json   as the files say it, without secrets
-agent/*.json    what the running agent says of itself
+agent/*.json    what the running agent says of itself, and the log that it keeps in memory
 schema/*.sql    the tables that this version makes, and database.json the file it has
 log.txt         the last lines of the journal, where there is one
 
-It holds names and addresses of devices and brokers. It holds no readings, patients, passwords, keys or tokens.
+It holds names, rooms and addresses of devices and brokers. It holds no readings, patients, passwords, keys or tokens.
 """
 
 
@@ -136,7 +136,7 @@ def journal() -> str:
 
 def _asked(client: Any, name: str) -> Any:
     try:
-        return getattr(client, name)()
+        return client.logs(limit=LOG_LINES) if name == "logs" else getattr(client, name)()
     except GatewayError as error:
         return {"error": {"key": error.key, "message": error.message}}
 
