@@ -42,6 +42,8 @@ def test_the_format_is_that_of_the_name_or_asked_for(gatepost, agent, place):
     agent.take(spo2=97)
     assert gatepost("export", place / "out.CSV").code == 0
     assert (place / "out.CSV").read_text().startswith("id,timestamp,")
+    assert gatepost("export", place / "out.ndjson").code == 0
+    assert json.loads((place / "out.ndjson").read_text())["spo2"] == 97
     for name in (place / "out", "-"):
         refused = gatepost("export", name)
         assert refused.code == 2

@@ -43,6 +43,15 @@ def test_a_format_shows_its_options_and_messages(gatepost, name) -> None:
     assert name in gatepost("formats", name, "--sample").out
 
 
+def test_a_format_is_explained_as_one_writes_it(gatepost) -> None:
+    told = gatepost("formats", "devices").out
+    assert "topic data: devices/{device}/data" in told
+    assert "--sample" in told
+    told = gatepost("formats", "fhir").out
+    assert '"patient":"urn:gatepost:patient"' in told
+    assert "'" not in told.partition("DEFAULT")[2].replace("devices' clocks", "")
+
+
 @pytest.mark.parametrize("name", catalogue.names())
 def test_a_sample_of_a_configured_device_needs_no_broker(gatepost, settings, name) -> None:
     arguments = ("formats", name, "--sample", "--device", "strap", "--config", settings, "--json")

@@ -93,6 +93,22 @@ def test_replay_with_options_and_raw(gatepost, recorded):
     assert '"heard"' in shown.out
 
 
+def test_what_a_device_says_of_itself_is_words(gatepost, place):
+    twin = Registry.installed().get("nonin").twin(seed=0)
+    path = place / "nonin.rec"
+    moments = [RecordedMoment(0.0, note="opened"), *(RecordedMoment(at / 3, heard=twin.tick()) for at in range(9))]
+    path.write_bytes(RecordingHeader("nonin", "ox").line() + b"".join(map(line, moments)))
+    assert "(known) battery_low no" in gatepost("replay", path).out
+
+
+def test_a_reader_of_a_replay_may_leave_early(recorded):
+    playing = spawn("replay", recorded, "--raw")
+    playing.stdout.read(20)
+    playing.stdout.close()
+    _, err = playing.communicate(timeout=60)
+    assert (playing.returncode, err) == (0, b"")
+
+
 def test_replay_of_what_is_no_recording(gatepost, place, recorded):
     (place / "x.rec").write_text("hello\n")
     shown = gatepost("replay", place / "x.rec")

@@ -78,7 +78,7 @@ def export(
     """Write stored readings to a file, the newest first.
 
     The file appears when it is complete, and only its owner may read it. Run an interrupted export again with the
-    same options and it continues (csv, jsonl). parquet needs the library pyarrow.
+    same options and it continues (csv, jsonl or ndjson). parquet needs the library pyarrow.
 
     With --stick: write what a broker is owed onto a stick, urgent readings first. Run it again to continue; it also
     takes receipts from the stick. Readings count as delivered only when their receipt is back.
@@ -167,9 +167,10 @@ def _octets(size: str | None) -> int | None:
 
 
 def _form_of(file: str) -> ExportFormat:
-    """As the name of the file ends."""
+    """As the name of the file ends; JSON lines have two names."""
+    ending = file.rpartition(".")[2].lower()
     try:
-        return ExportFormat(file.rpartition(".")[2].lower())
+        return ExportFormat.JSONL if ending == "ndjson" else ExportFormat(ending)
     except ValueError:
         endings = ", ".join(f".{each}" for each in ExportFormat)
         raise typer.BadParameter(f"add --format, or end the name in {endings}", param_hint="--format") from None

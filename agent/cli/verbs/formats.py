@@ -20,7 +20,7 @@ from gatepost.agent.device_profiles import set_limits
 from gatepost.agent.process.exits import ExitCode
 from gatepost.agent.uplink.formats import catalogue
 from gatepost.agent.uplink.formats.interface import OutgoingMessage, PayloadFormat
-from gatepost.agent.uplink.topics import BrokerTopics, own_templates
+from gatepost.agent.uplink.topics import DEFAULTS, BrokerTopics, own_templates
 from gatepost.drivers.installed import version
 
 SAMPLE: dict[str, Any] = {
@@ -88,7 +88,8 @@ def _summary(name: str) -> str:
 
 def _explained(name: str) -> dict[str, Any]:
     if name == catalogue.DEVICES:
-        return {"name": name, "summary": catalogue.DEVICES_SUMMARY, "batches": True, "waveforms": True, "options": []}
+        told: dict[str, Any] = {"name": name, "summary": catalogue.DEVICES_SUMMARY, "batches": True, "waveforms": True}
+        return {**told, "topics": {"batch": DEFAULTS["batch"], "data": DEFAULTS["data"]}, "options": []}
     kind = catalogue.load(name)
     return {
         "name": name,
@@ -203,15 +204,23 @@ def _metrics(payload: bytes) -> dict[str, Any]:
     return {str(each.alias) if each.name is None else each.name: each.value for each in metrics}
 
 
+def _written(default: Any) -> str | None:
+    """As one writes it in the settings."""
+    return default if default is None or isinstance(default, str) else orjson.dumps(default).decode()
+
+
 def _print(explained: dict[str, Any]) -> None:
     say(f"{explained['name']}: {explained['summary']}")
     say(f"batches: {'yes' if explained['batches'] else 'no'}; waveforms: {'yes' if explained['waveforms'] else 'no'}")
     for key, topic in explained.get("topics", {}).items():
         say(f"topic {key}: {topic}")
-    rows = [(one["name"], one["type"], one["default"], one["description"]) for one in explained["options"]]
+    rows = [(one["name"], one["type"], _written(one["default"]), one["description"]) for one in explained["options"]]
     if rows:
         say()
         table(("option", "type", "default", "what"), rows, below=("what",))
+    if "sample" not in explained:
+        say()
+        say(f"`gatepost formats {explained['name']} --sample` prints the messages of a reading")
     for message in explained.get("sample", ()):
         say()
         say_as_is(f"{message['topic']}  QoS {message['qos']}{'  retained' if message['retain'] else ''}")

@@ -48,6 +48,8 @@ def replay(
     try:
         with open_given(file) as lines:
             _replay(lines, driver, option or [], raw, json)
+    except BrokenPipeError:  # of the output, whose reader has seen enough
+        raise
     except OSError as error:
         raise GatepostError(f"{file}: {error.strerror}") from error
 
@@ -134,7 +136,8 @@ def _show(at: float, item: Reading | Reply, json: bool) -> int:
         when = f" [{item.device_time}]" if item.device_time else ""
         say(f"{at:10.3f}  {item.metric}{when}  {', '.join(shown)}  {', '.join(notes)}".rstrip())
     else:
-        say(f"{at:10.3f}  ({item.kind}) {item.fields}")
+        fields = ", ".join(quantity(name, value, None) for name, value in item.fields.items())
+        say(f"{at:10.3f}  ({item.kind}) {fields}")
     return int(kind == "reading")
 
 

@@ -91,7 +91,7 @@ class SenmlFormat(PayloadFormat):
     """One pack a reading; a waveform follows its reading's values as a pack of its own in the same array."""
 
     name: ClassVar[str] = "senml"
-    summary: ClassVar[str] = "SenML packs (RFC 8428) in JSON or CBOR: IETF stacks, LwM2M, Mainflux"
+    summary: ClassVar[str] = "SenML packs (RFC 8428) in JSON or CBOR: IETF stacks, LwM2M, Magistrala"
     options_type: ClassVar[type[msgspec.Struct]] = SenmlOptions
     topic_keys: ClassVar[frozenset[str]] = STATUS_TOPICS | COMMAND_TOPICS | {"data"}
     default_topics: ClassVar[Mapping[str, str]] = {"data": "senml/{gateway}/{device}"}

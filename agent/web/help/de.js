@@ -323,7 +323,7 @@ export const sentences = {
   "gateway: the token is of a device marked `is gateway`; device: of the only device": "gateway: das Token ist das eines Geräts, das als Gateway gilt; device: das des einzigen Geräts",
   "short: `systolic`; full: `blood_pressure_systolic`": "short: `systolic`; full: `blood_pressure_systolic`",
   "send waveforms, as one telemetry value a block": "Kurven senden, jeden Block als einen Telemetriewert",
-  "SenML packs (RFC 8428) in JSON or CBOR: IETF stacks, LwM2M, Mainflux": "SenML-Pakete (RFC 8428) in JSON oder CBOR: IETF-Systeme, LwM2M, Mainflux",
+  "SenML packs (RFC 8428) in JSON or CBOR: IETF stacks, LwM2M, Magistrala": "SenML-Pakete (RFC 8428) in JSON oder CBOR: IETF-Systeme, LwM2M, Magistrala",
   "how packs are written": "wie Pakete geschrieben werden",
   "begins each name; {gateway}, {device}": "beginnt jeden Namen; {gateway}, {device}",
   "one topic a value, JSON or the bare value: Telegraf, Node-RED, PLCs": "ein Topic je Wert, JSON oder der bloße Wert: Telegraf, Node-RED, SPS",
