@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import NAMESPACE_URL, uuid5
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -219,15 +219,25 @@ class FhirFormat(PayloadFormat):
         return {"identifier": {"system": self._systems.patient, "value": reading.patient}}
 
     def _effective(self, reading: StoredReading) -> Resource:
-        if self._zone is None or reading.device_time is None:
+        measured = self._device_time(reading)
+        if measured is None:
             return {"effectiveDateTime": reading.timestamp}
+        return {"effectiveDateTime": measured, "issued": reading.timestamp}
+
+    def _device_time(self, reading: StoredReading) -> str | None:
+        """When it was measured by the device's clock, with the offset of its zone."""
+        if self._zone is None or reading.device_time is None:
+            return None
         try:
             moment = datetime.fromisoformat(reading.device_time)
         except ValueError:
-            return {"effectiveDateTime": reading.timestamp}
+            return None
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=self._zone)
-        return {"effectiveDateTime": moment.isoformat(), "issued": reading.timestamp}
+        offset = moment.utcoffset()
+        if offset is None or offset % timedelta(minutes=1):
+            return None  # of the days before time zones, where a clock that was never set is: no offset of FHIR
+        return moment.isoformat()
 
     def _notes(self, reading: StoredReading) -> Iterable[str]:
         if reading.clock != "synchronised":
@@ -237,7 +247,7 @@ class FhirFormat(PayloadFormat):
         flags = [flag for flag in reading.general_flags if not flag.startswith("site-")]
         if flags:
             yield f"flags: {', '.join(flags)}"
-        if reading.device_time is not None and self._zone is None:
+        if reading.device_time is not None and self._device_time(reading) is None:
             yield f"device time: {reading.device_time}"
 
     def _panel(self, reading: StoredReading) -> Resource:

@@ -16,6 +16,7 @@ from gatepost.agent.uplink.formats.homeassistant_units import sensor_unit
 from gatepost.agent.uplink.formats.interface import (
     COMMAND_TOPICS,
     JSON,
+    MOST_VALUES,
     READING_SCHEMA,
     STATUS_TOPICS,
     DeviceProfile,
@@ -133,14 +134,14 @@ class HomeAssistantFormat(PayloadFormat):
         """Whether the reading has values that no discovery has told of yet."""
         key = COMPONENTS + reading.device
         known: dict[str, list[Any]] = self.context.state.get(key, {})
-        new = {}
+        new: dict[str, list[Any]] = {}
         for name, value in reading.values.items():
             if isinstance(value, list):
                 continue
             kind = "bool" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
             told = [kind, reading.units.get(name)]
             full = f"{reading.metric}/{name}"
-            if known.get(full) != told:
+            if known.get(full) != told and (full in known or len(known) + len(new) < MOST_VALUES):
                 new[full] = told
         if new:
             self.context.state[key] = {**known, **new}

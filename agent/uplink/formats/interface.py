@@ -19,6 +19,7 @@ from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.uplink.formats.stored_reading import StoredReading
 
 JSON = "application/json"
+MOST_VALUES = 500  # names of values that a format remembers of one device: some make up names
 # Keys of `topics` in the settings (contract, section 2); a format lists those that may be overridden with it.
 STATUS_TOPICS = frozenset({"device_status", "gateway_status", "gateway_events"})
 COMMAND_TOPICS = frozenset({"commands", "responses", "gateway_commands", "gateway_responses", "broadcast"})

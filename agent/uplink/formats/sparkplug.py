@@ -10,6 +10,7 @@ import msgspec
 import orjson
 
 from gatepost.agent.uplink.formats.interface import (
+    MOST_VALUES,
     DeviceProfile,
     FormatChannel,
     FormatContext,
@@ -42,6 +43,7 @@ CONTROL, RESPONSE = "Device Control/", "Device Control/Response"
 SCALING = ("rate_hz", "scale", "offset")
 DATATYPES = {int: DOUBLE, float: DOUBLE, bool: BOOLEAN, str: STRING, list: DOUBLE_ARRAY}
 REBIRTHS, REBIRTH_EVERY = 5, 10_000_000  # at once, and microseconds until one more is granted
+EARLIEST = (None, 0, None)
 Definition = tuple[int, str | None]  # datatype, unit
 Measured = tuple[str, int, str | None, Any]  # metric name, datatype, unit, value
 
@@ -201,7 +203,11 @@ class SparkplugFormat(PayloadFormat):
         ms = now // 1000
         metrics = []
         for name, (datatype, unit) in self._born[device].items():
-            value, at, unit = self._newest.get((device, name), (None, ms, unit))
+            value, at, measured_in = self._newest.get((device, name), EARLIEST)
+            if value is None:
+                at = ms
+            else:
+                unit = measured_in
             units: tuple[Property, ...] = (("engUnit", STRING, unit),) if unit is not None else ()
             metrics.append(SparkplugMetric(name, datatype, value, at, self._alias(name, device), False, units))
         controls = self._offered[device] = self._controls(device)
@@ -240,10 +246,13 @@ class SparkplugFormat(PayloadFormat):
     def _of_device(self, device: str, some: Sequence[StoredReading], now: int) -> list[OutgoingMessage]:
         """One DDATA, a birth before it where one is needed; one more for each value that changes its datatype."""
         born = self._born.get(device)
+        room = MOST_VALUES - len(self.context.state.get(METRICS + device, ()))
         new: dict[str, Definition] = {}
         measured = []
         for at, reading in enumerate(some):
             values = _metrics_of(reading)
+            if room < len(values):
+                values = self._within(device, values, new, room)
             for name, datatype, unit, _ in values:
                 if born is None or name not in born or born[name][0] != datatype:
                     if new.get(name, (datatype,))[0] != datatype:
@@ -260,14 +269,21 @@ class SparkplugFormat(PayloadFormat):
             messages += self.removed(device, now)
         return messages
 
+    def _within(self, device: str, values: list[Measured], new: Mapping[str, Definition], room: int) -> list[Measured]:
+        """Without those whose names are one too many."""
+        kept = self.context.state.get(METRICS + device, ())
+        names = [*new]
+        names += [name for name in dict.fromkeys(each[0] for each in values) if name not in kept and name not in new]
+        return [each for each in values if each[0] in kept or each[0] in names[:room]]
+
     def _data(self, reading: StoredReading, values: list[Measured]) -> Iterable[SparkplugMetric]:
-        ms, device = reading.time // 1000, reading.device
+        ms, device, newest = reading.time // 1000, reading.device, self._newest
         historical = reading.replayed or reading.seq < self._historical_before
         bad = reading.quality != "good"
         doubtful = bad or bool(reading.flags)
         for name, datatype, unit, value in values:
-            if not historical and datatype != INT32_ARRAY:
-                self._newest[device, name] = (value, ms, unit)
+            if not historical and datatype != INT32_ARRAY and ms >= newest.get((device, name), EARLIEST)[1]:
+                newest[device, name] = (value, ms, unit)  # an urgent reading may have overtaken this one
             properties: tuple[Property, ...] = () if unit is None else (("engUnit", STRING, unit),)
             if datatype == INT32_ARRAY:
                 wave = reading.members
@@ -282,8 +298,8 @@ class SparkplugFormat(PayloadFormat):
         for value_name, reasons in reading.reasons.items():
             name = f"{reading.metric}/{value_name}"
             if name not in seen and name in self._born[device]:
-                if not historical:
-                    self._newest.pop((device, name), None)
+                if not historical and ms >= newest.get((device, name), EARLIEST)[1]:
+                    newest[device, name] = (None, ms, None)
                 datatype = self._born[device][name][0]
                 yield self._metric(
                     device, name, datatype, None, ms, historical, _quality(True, [*reasons, *reading.general_flags])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import msgspec
@@ -9,13 +10,22 @@ import orjson
 import pytest
 
 from gatepost.agent.commands.gateway_commands import COMMANDS
+from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.uplink.format_kit import make
 from gatepost.agent.uplink.formats.catalogue import load
-from gatepost.agent.uplink.formats.interface import IncomingCommand, LaterMessages, OutgoingMessage, PayloadFormat
+from gatepost.agent.uplink.formats.interface import (
+    MOST_VALUES,
+    IncomingCommand,
+    LaterMessages,
+    OutgoingMessage,
+    PayloadFormat,
+)
+from gatepost.agent.uplink.formats.sparkplug_payload import BOOLEAN, SparkplugMetric, encode_payload
 from gatepost.agent.uplink.formats.stored_reading import StoredReading
 from gatepost.agent.uplink.formats.thingsboard import GATEWAY_PARAMETERS, LARGEST
 
 SECOND = 1_000_000
+REBIRTH = encode_payload(0, [SparkplugMetric("Node Control/Rebirth", BOOLEAN, True, 0)], None)
 NOW = 1_795_170_600 * SECOND
 PARAMETERS = {"set_interval": {"interval": True}, "start_monitoring": {"interval": False, "duration": False}}
 WAVE = {"samples": [1, 2, 3], "rate_hz": 100.0, "scale": 1.0, "offset": 0.0, "unit": "mV"}
@@ -162,6 +172,28 @@ def test_a_device_that_left_meanwhile_is_not_born() -> None:
     assert len(list(one.incoming("spBv1.0/STATE/scada", b'{"online": true, "timestamp": 1}', True, NOW))) == 1
 
 
+def test_a_birth_holds_the_newest_value_though_an_urgent_one_overtook_others() -> None:
+    one = format_of("sparkplug")
+    list(one.connected(NOW))
+    for seq, weight in ((1, 70.5), (3, 155.25), (2, 71.5)):
+        one.reading(reading("body_weight", seq, weight=weight), NOW)
+    births = [*one.incoming("spBv1.0/Gatepost/NCMD/ward-7", REBIRTH, False, NOW)]
+    assert struct.pack("<d", 155.25) in births[1].payload  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["homeassistant", "sparkplug"])
+def test_a_device_that_makes_up_names_fills_no_memory(name: str) -> None:
+    one = format_of(name)
+    list(one.connected(NOW))
+    one.reading(reading(**{f"n{number}": 1 for number in range(MOST_VALUES - 1)}), NOW)
+    state = orjson.dumps(dict(one.context.state))
+    *_, last = one.reading(reading(seq=2, n1=2, new_1=3, new_2=4), NOW)
+    assert (b"new_2" in last.payload) is (name == "homeassistant")  # its state is the whole reading
+    assert len(orjson.dumps(dict(one.context.state))) < len(state) + 100
+    [only] = one.reading(reading(seq=3, n1=2, new_3=3), NOW)
+    assert only.topic == last.topic
+
+
 # --- FHIR
 
 
@@ -180,6 +212,23 @@ def test_a_list_that_is_missing_is_no_observation() -> None:
     flags = ["heart_rate:no-finger", "rr_intervals:nan"]
     [entry] = observations(reading("heart_rate", flags=flags, quality="bad"))
     assert entry["resource"]["dataAbsentReason"]["coding"][0]["code"] == "temp-unknown"
+
+
+@pytest.mark.parametrize(
+    ("told", "effective"),
+    [
+        ("2026-11-20T10:29:58", "2026-11-20T10:29:58+01:00"),
+        ("1890-01-01T00:00:00", None),  # local mean time: +00:53:28
+        ("a while ago", None),
+    ],
+)
+def test_a_device_time_that_is_no_instant_of_fhir_stands_in_the_note(told: str, effective: str | None) -> None:
+    [message] = format_of("fhir", device_zone="Europe/Berlin").reading(reading(spo2=97, device_timestamp=told), NOW)
+    resource = json_of(message)["entry"][2]["resource"]
+    assert (resource["effectiveDateTime"], resource.get("issued") is None) == (
+        (effective, False) if effective else (rfc3339(NOW + SECOND), True)
+    )
+    assert ("note" in resource) is (effective is None)
 
 
 @pytest.mark.parametrize(
