@@ -75,3 +75,17 @@ async def test_the_next_batch_is_taken_while_one_is_stored_and_acknowledged_afte
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     assert [each for each in broker.log if each[:3] == "ack"] == ["ack 1"]
+
+
+async def test_messages_that_unpack_large_are_stored_in_parts_and_acknowledged_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gatepost_fleet.ingestion.MOST_OCTETS", len(orjson.dumps(reading(1))) + 1)
+    broker = Broker(5)
+    ingestion = Ingestion(broker, broker, Random(1), lambda: 0.0)
+    for _ in range(3):
+        broker.gate.release()
+    await ingestion.store(broker.waiting)
+    await ingestion.settle()
+    assert broker.log == ["store 1", "ack 1", "store 3", "ack 3", "store 5", "ack 5"]
+    assert ingestion.counters.messages == 5

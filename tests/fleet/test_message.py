@@ -43,7 +43,16 @@ def test_a_reading() -> None:
 def test_a_batch_with_one_bad_reading(pack: Any) -> None:
     whole = {"gateway_id": "ward-7", "schema": 1, "readings": [reading(1), {"id": 4}, reading(3)]}
     found = parse("gateways/ward-7/data", pack(orjson.dumps(whole)))
-    assert [type(each) for each in found] == [Reading, RefusedMessage, Reading]
+    assert [type(each) for each in found] == [Reading, Reading, RefusedMessage]
+
+
+def test_bad_readings_of_a_batch_are_one_refusal_however_many() -> None:
+    whole = {"gateway_id": "ward-7", "schema": 1, "readings": [reading(1), *[0] * 100_000]}
+    found = parse("gateways/ward-7/data", gzip.compress(orjson.dumps(whole), 1))
+    assert [type(each) for each in found] == [Reading, RefusedMessage]
+    assert isinstance(found[1], RefusedMessage)
+    assert found[1].why.endswith("(and 99999 more)")
+    assert orjson.loads(found[1].payload) == [0] * 100_000
 
 
 @pytest.mark.parametrize(

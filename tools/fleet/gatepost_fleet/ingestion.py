@@ -10,13 +10,14 @@ from random import Random
 from typing import Protocol
 
 from gatepost.drivers.backoff import Backoff
-from gatepost_fleet.message import Parsed, parse
+from gatepost_fleet.message import Parsed, Report, parse
 from gatepost_fleet.postgres_sink import SinkCount
 from gatepost_fleet.sources.interface import Delivered, Source
 
 log = logging.getLogger(__name__)
 
-BATCH, LINGER = 1000, 0.1  # readings in one transaction, and seconds that they wait for each other
+BATCH, LINGER = 1000, 0.1  # messages in one transaction, and seconds that they wait for each other
+MOST_OCTETS = 8_000_000  # of what they unpack to, give or take a message
 FIRST_RETRY, LONGEST_RETRY, STEADY = 0.5, 30.0, 60.0
 
 
@@ -80,10 +81,19 @@ class Ingestion:
 
     async def store(self, batch: list[Delivered]) -> None:
         """Unpack it while the database works on the one before; raises what went wrong with that."""
-        items = [item for delivered in batch for item in parse(delivered.topic, delivered.payload)]
-        await self.settle()
-        self._writing = asyncio.ensure_future(self._write(batch, items))
-        await asyncio.sleep(0)  # it is sent before the next batch is unpacked
+        part: list[Delivered] = []
+        items: list[Parsed] = []
+        octets = 0
+        for delivered in batch:
+            found = parse(delivered.topic, delivered.payload)
+            part.append(delivered)
+            items += found
+            octets += sum(len(item.payload) for item in found if not isinstance(item, Report))
+            if octets >= MOST_OCTETS or delivered is batch[-1]:
+                await self.settle()
+                self._writing = asyncio.ensure_future(self._write(part, items))
+                await asyncio.sleep(0)  # it is sent before what follows is unpacked
+                part, items, octets = [], [], 0
 
     async def settle(self) -> None:
         """What was taken is stored and acknowledged."""

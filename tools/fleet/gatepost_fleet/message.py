@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 
 SCHEMA = 1
-MAX_UNPACKED = 16 * 1024 * 1024  # octets of a batch; more is refused before it is unpacked whole
+MAX_UNPACKED = 4 * 1024 * 1024  # octets of a batch (gateways make 128 KiB); more is refused before it is unpacked whole
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 MAX_SEQ = 2**63 - 1
 REPORTS = ("status", "events", "reported", "account")
@@ -76,11 +76,16 @@ def _readings(topic: str, gateway: str | None, payload: bytes) -> list[Parsed]:
     except Exception as error:
         return [RefusedMessage(topic, _why(error), payload)]
     found: list[Parsed] = []
+    bad, why = [], ""
     for member in members:
         try:
             found.append(_reading(gateway, member))
         except Exception as error:
-            found.append(RefusedMessage(topic, _why(error), orjson.dumps(member)))
+            bad.append(member)
+            why = why or _why(error)
+    if bad:  # together: a message of millions of nothing must not become as many rows
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        found.append(RefusedMessage(topic, why + more, orjson.dumps(bad if len(bad) > 1 else bad[0])))
     return found
 
 
