@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gatepost.agent.uplink.mqtt.inbox import InboundMessage, MessageInbox
+from gatepost.agent.uplink.mqtt.inbox import PACKET_IDS, InboundMessage, MessageInbox
 from tests.support.waiting import until
 
 
@@ -147,3 +147,20 @@ async def test_waiting_octets_are_bounded_too() -> None:
     assert inbox.dropped == 7
     gate.set()
     await until(lambda: inbox.busy == 0)
+
+
+async def test_a_broker_that_repeats_packet_ids_takes_no_memory_for_it() -> None:
+    gate = asyncio.Event()
+    answers: list[int] = []
+
+    async def work(inbound: InboundMessage) -> int:
+        await gate.wait()
+        return 0
+
+    inbox = MessageInbox(work, lambda qos, mid, code: answers.append(code), set(), at_once=1, waiting=2)
+    one = message("a")
+    for _ in range(PACKET_IDS + 10):
+        inbox.take(one, 7)
+    gate.set()
+    await until(lambda: inbox.busy == 0)
+    assert len(answers) == PACKET_IDS

@@ -28,6 +28,7 @@ class InboundMessage(msgspec.Struct, gc=False):
 
 
 WARN_EVERY = 60.0  # seconds
+PACKET_IDS = 65_535  # that there are: a broker that keeps to MQTT has no more messages unacknowledged
 
 OnMessage = Callable[[InboundMessage], Awaitable[int]]
 
@@ -108,7 +109,7 @@ class MessageInbox:
             self._warned_at = now
             log.warning("messages come too fast: one on %s was dropped, others may follow", message.topic)
         self.dropped += 1
-        if message.qos and mid not in self._open:
+        if message.qos and mid not in self._open and len(self._unacknowledged) < PACKET_IDS:
             self._unacknowledged.append(_Entry(message.qos, mid, QUOTA_EXCEEDED))
             self._acknowledge()
 
