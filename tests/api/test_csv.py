@@ -19,6 +19,8 @@ async def test_history_as_csv_is_whole_and_one_row_a_value(app, http):
         await app.take(spo2=number, note='a "b", c')
     answer = await http.get("/api/v1/devices/oximeter-1/data", headers=CSV)
     assert answer.headers["content-type"] == "text/csv; charset=utf-8; header=present"
+    kept = (answer.headers["cache-control"], answer.headers["x-content-type-options"])
+    assert kept == ("no-store", "nosniff")  # readings stay in no cache
     found = table(answer.text)
     assert tuple(found[0]) == COLUMNS
     values = [row for row in found if row["name"] == "spo2"]

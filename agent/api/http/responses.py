@@ -61,7 +61,7 @@ class StreamingResponse:
         still_valid: Callable[[], bool] | None = None,
     ) -> None:
         self._chunks = chunks
-        self._headers = [(b"content-type", kind)]
+        self._headers = [(b"content-type", kind), *((name.encode(), value.encode()) for name, value in PLAIN.items())]
         self._closing = closing
         self._still_valid = still_valid
 
@@ -104,8 +104,7 @@ class FileDownload(StreamingResponse):
         still_valid: Callable[[], bool] | None = None,
     ) -> None:
         super().__init__(chunks, closing, GZIP, still_valid)
-        headers = {**PLAIN, "content-disposition": f'attachment; filename="{name}"'}
-        self._headers += [(key.encode(), value.encode()) for key, value in headers.items()]
+        self._headers.append((b"content-disposition", f'attachment; filename="{name}"'.encode()))
 
 
 async def _until_not(valid: Callable[[], bool]) -> None:
