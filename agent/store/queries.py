@@ -11,8 +11,9 @@ import orjson
 
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import StoreError
-from gatepost.agent.store.database import Database, Params, Rows, corrupt
+from gatepost.agent.store.database import Database, Params, Rows
 from gatepost.agent.store.delivery.positions import NORMAL, URGENT_TRACK
+from gatepost.agent.store.log_order import check_rest, check_rows, count_of, first_of, last_of
 from gatepost.agent.store.model import ALL, HistoryPage, Record, checksum, record_from
 from gatepost.agent.store.ranges import FOREVER, Range
 from gatepost.agent.store.series import SeriesBook
@@ -26,7 +27,13 @@ P = ParamSpec("P")
 
 SEARCH_SECONDS = 1.0  # that one search or count may take
 PAGES = {NORMAL: "reading_page", URGENT_TRACK: "reading_page_urgent"}
-PAGE_ENDS = {"reading_page": "reading_page_end", "reading_page_urgent": "reading_page_urgent_end"}
+FROM_THE_OTHER_END = {
+    "reading_page": "reading_page_last",
+    "reading_page_urgent": "reading_last_urgent",
+    "reading_history": "reading_onward",
+    "reading_onward": "reading_history",
+    "reading_one": "reading_last",
+}
 STRETCH_ROWS = 1024  # that are worked on without a pause
 MAX_LOGGED = 20  # damaged rows that the log names one by one
 
@@ -63,12 +70,17 @@ class StoreQueries:
         self._logged = 0
 
     async def one(self, seq: int) -> Record | None:
-        records, _, _ = await self._records(self.database.read, "reading_one", (seq,))
+        """A row of the log; None where there is none, or a damaged one."""
+        records, _ = await self._look("reading_one", seq, seq + 1, 1)
         return records[0] if records else None
 
-    async def first(self) -> int:
-        """The lowest stored sequence number, 0 when there is none."""
-        return int((await self.search("reading_first", ()))[0][0])
+    async def first(self, lo: int = 1) -> int | None:
+        """The lowest stored sequence number from `lo` on. Raises StoreError."""
+        return await self._mend_and_try(first_of, self.database.search, lo, self._head() + 1)
+
+    async def last(self, hi: int) -> int | None:
+        """The highest stored sequence number below `hi`. Raises StoreError."""
+        return await self._mend_and_try(last_of, self.database.search, 1, hi)
 
     async def page(self, track: int, lo: int, hi: int, limit: int) -> list[Record]:
         """Up to `limit` records of one track (0 normal, 1 urgent) in [lo, hi), in order, their series in memory.
@@ -78,12 +90,11 @@ class StoreQueries:
         hi = min(hi, self._head() + 1)
         records: list[Record] = []
         while len(records) < limit:
-            wanted = limit - len(records)
-            part, rows, last = await self._mend_and_try(self._look_at_page, PAGES[track], lo, hi, wanted)
+            part, reached = await self._look(PAGES[track], lo, hi, limit - len(records))
             records += part
-            if rows < wanted:
+            if reached is None:
                 break
-            lo = last + 1
+            lo = reached + 1
         return records
 
     async def history(
@@ -115,7 +126,7 @@ class StoreQueries:
             if hi <= self._head() + 1 and not whole:
                 zone = await self._mend_and_try(self.zones.look, at - 1)
                 if not zone.series:
-                    last = (await self.search("reading_before", (lo,)))[0][0]
+                    last = await self.last(lo)
                     if last is None:
                         return page
                     at = last + 1
@@ -123,13 +134,11 @@ class StoreQueries:
                 if not zone.may_hold(wanted, since, until):
                     at = lo
                     continue
-            left = limit - len(page)
-            span = {**params, "lo": 0 if whole else lo, "hi": at, "limit": left}
-            part, rows, lowest = await self._records(self.database.search, "reading_history", span)
+            part, reached = await self._look("reading_history", 0 if whole else lo, at, limit - len(page), **params)
             page += part
-            if whole and rows < left:
+            if whole and reached is None:
                 return page
-            at = lowest if rows == left else lo
+            at = lo if reached is None else reached
         page.cursor = at if at > 1 else None
         return page
 
@@ -158,25 +167,23 @@ class StoreQueries:
             if hi <= end:
                 zone = await self._mend_and_try(self.zones.look, at)
                 if not zone.series:
-                    at = (await self.search("reading_from", (hi,)))[0][0] or end
+                    at = await self.first(hi) or end
                     continue
                 if not zone.may_hold(wanted, since, until):
                     at = hi
                     continue
-            left = limit - len(page)
-            span = {**params, "lo": at, "hi": min(hi, end), "limit": left}
-            part, rows, highest = await self._records(self.database.search, "reading_onward", span)
+            part, reached = await self._look("reading_onward", at, min(hi, end), limit - len(page), **params)
             page += part
-            at = highest + 1 if rows == left else min(hi, end)
+            at = min(hi, end) if reached is None else reached + 1
         page.cursor = at if at < end else None
         return page
 
     async def stretch(self, lo: int, hi: int, wanted: Collection[int] | None = None) -> tuple[list[Record], int]:
         """The newest readings of [lo, hi), at most a zone, of all series or of these; and where the rest of it ends."""
         series = None if wanted is None else orjson.dumps(sorted(wanted)).decode()
-        span = {"series": series, "since": None, "until": None, "lo": lo, "hi": hi, "limit": STRETCH_ROWS}
-        records, rows, lowest = await self._records(self.database.search, "reading_history", span)
-        return records, lowest if rows == STRETCH_ROWS else lo
+        filters = {"series": series, "since": None, "until": None}
+        records, reached = await self._look("reading_history", lo, hi, STRETCH_ROWS, **filters)
+        return records, lo if reached is None else reached
 
     async def undelivered(self, track: int, ranges: Iterable[Range], give_up: float) -> UndeliveredCount:
         """How many of a track's rows are in these ranges, counted until `give_up`."""
@@ -184,13 +191,13 @@ class StoreQueries:
         for lo, hi in ranges:
             hi = min(hi, self._head() + 1)
             if track == URGENT_TRACK:
-                count = await self._count("reading_count_urgent", lo, hi)
+                count = await self._count(lo, hi, urgent=True)
             else:
                 count, sure = await self._normal(lo, hi, give_up)
                 exact = exact and sure
             total += count
             if first is None and count:
-                page, _, _ = await self._records(self.database.read, PAGES[track], (lo, hi, 1))
+                page = await self.page(track, lo, hi, 1)
                 first = page[0].seq if page else None
         return UndeliveredCount(total, first, exact)
 
@@ -199,18 +206,18 @@ class StoreQueries:
         while lo < hi:
             start, end = self.zones.bounds(lo)
             if self._clock.monotonic() > give_up:
-                return count + hi - lo - await self._count("reading_count_urgent", lo, hi), False
+                return count + hi - lo - await self._count(lo, hi, urgent=True), False
             if start == lo and end <= hi:
                 rows = await self._mend_and_try(self.zones.count, start)
             else:
                 end = min(hi, end)
-                rows = await self._count("reading_count", lo, end)
+                rows = await self._count(lo, end)
             count += rows
-            lo = end if rows else (await self.search("reading_from", (end,)))[0][0] or hi
+            lo = end if rows else await self.first(end) or hi
         return count, True
 
-    async def _count(self, name: str, lo: int, hi: int) -> int:
-        return int((await self.search(name, (lo, hi)))[0][0])
+    async def _count(self, lo: int, hi: int, urgent: bool = False) -> int:
+        return await self._mend_and_try(count_of, self.database.search, lo, hi, urgent)
 
     async def series_wanted(self, device: str | None, metric: str | None) -> set[int] | None:
         """Numbers of the series of this device and metric; None = all."""
@@ -227,23 +234,40 @@ class StoreQueries:
         """A query that may take longer; raises StoreError."""
         return await self._mend_and_try(self.database.search, name, params)
 
-    async def _records(
-        self, read: Callable[[str, Params], Awaitable[Rows]], name: str, params: Any
-    ) -> tuple[list[Record], int, int]:
-        """The good ones; how many rows there were, damaged ones included; the last one's sequence number."""
-        return await self._mend_and_try(self._look, read, name, params)
-
-    async def _look_at_page(self, name: str, lo: int, hi: int, limit: int) -> tuple[list[Record], int, int]:
-        """As `_look`. A number that damage has changed ends a search as if no more came: the other end is asked."""
-        found = await self._look(self.database.read, name, (lo, hi, limit))
-        if found[1] < limit and await self.database.read(PAGE_ENDS[name], (max(lo, found[2] + 1), hi)):
-            raise corrupt("rows of the log are out of order")
-        return found
-
     async def _look(
-        self, read: Callable[[str, Params], Awaitable[Rows]], name: str, params: Any
-    ) -> tuple[list[Record], int, int]:
-        rows = await read(name, params)
+        self, name: str, lo: int, hi: int, limit: int, **filters: str | int | None
+    ) -> tuple[list[Record], int | None]:
+        """The good ones of the next `limit` rows of [lo, hi), and the last one's number; None: there are no more."""
+        return await self._mend_and_try(self._try_look, name, lo, hi, limit, **filters)
+
+    async def _try_look(
+        self, name: str, lo: int, hi: int, limit: int, **filters: str | int | None
+    ) -> tuple[list[Record], int | None]:
+        newest_first, paged = name == "reading_history", name in PAGES.values()
+        read = self.database.read if paged or name == "reading_one" else self.database.search
+        while True:
+            rows = await read(name, {**filters, "lo": lo, "hi": hi, "limit": limit})
+            seqs = [row[0] for row in rows]
+            check_rows(seqs, lo, hi, newest_first)
+            records = self._good(rows)
+            if len(rows) < limit or (records and records[-1].seq == seqs[-1]):
+                break
+            limit += 1  # what follows shows whether the number of a damaged row is its own
+        await self._book.load(self.database, {record.series for record in records})
+        more = len(rows) == limit
+        if newest_first:
+            empty = [] if more else [(lo, seqs[-1] if seqs else hi)]
+        else:
+            empty = [] if more else [(seqs[-1] + 1 if seqs else lo, hi)]
+        if paged and seqs:
+            empty.append((lo, seqs[0]))
+        for start, end in empty:
+            await check_rest(read, FROM_THE_OTHER_END[name], start, end, **filters)
+            if paged and start < end:  # a row that no page has is never sent
+                await last_of(read, 1, end)
+        return records, seqs[-1] if more else None
+
+    def _good(self, rows: Rows) -> list[Record]:
         records = []
         for seq, series, wall, mono, bits, crc, body in rows:
             try:
@@ -251,11 +275,8 @@ class StoreQueries:
                     raise ValueError("checksum")
                 records.append(record_from(seq, series, wall, mono, bits, body))
             except (ValueError, TypeError, OverflowError):  # damage can change types, too
-                if seq < 1:  # part of its page is zeros, and nobody knows how many others were there
-                    raise corrupt("a page of the log is torn") from None
                 self._bad_row(seq)
-        await self._book.load(self.database, {record.series for record in records})
-        return records, len(rows), rows[-1][0] if rows else 0
+        return records
 
     async def _mend_and_try(self, look: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         while True:

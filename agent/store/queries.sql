@@ -70,23 +70,17 @@ WHERE (:device IS NULL OR device = :device)
 -- name: quick_check --
 PRAGMA quick_check(1);
 
--- name: reading_before --
-SELECT max(seq) FROM reading WHERE seq < ?;
-
 -- name: reading_count --
-SELECT count(*) FROM reading WHERE seq >= ? AND seq < ? AND NOT bits & 1;
+SELECT count(*) FILTER (WHERE NOT bits & 1), min(seq), max(seq) FROM reading WHERE seq >= ? AND seq < ?;
 
 -- name: reading_count_all --
 SELECT count(*), max(seq) FROM reading WHERE seq >= ? AND seq < ?;
 
 -- name: reading_count_urgent --
-SELECT count(*) FROM reading WHERE bits & 1 AND seq >= ? AND seq < ?;
+SELECT count(*), min(seq), max(seq) FROM reading WHERE bits & 1 AND seq >= ? AND seq < ?;
 
 -- name: reading_first --
-SELECT coalesce(min(seq), 0) FROM reading;
-
--- name: reading_from --
-SELECT min(seq) FROM reading WHERE seq >= ?;
+SELECT min(seq) FROM reading WHERE seq >= :lo AND seq < :hi;
 
 -- name: reading_history --
 SELECT r.seq, r.series, r.wall, r.mono, r.bits, r.crc, r.body
@@ -103,10 +97,13 @@ LIMIT :limit;
 INSERT INTO reading (seq, series, wall, mono, bits, crc, body) VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- name: reading_last --
-SELECT coalesce(max(seq), 0) FROM reading;
+SELECT max(seq) FROM reading WHERE seq >= :lo AND seq < :hi;
+
+-- name: reading_last_urgent --
+SELECT max(seq) FROM reading WHERE bits & 1 AND seq >= :lo AND seq < :hi;
 
 -- name: reading_one --
-SELECT seq, series, wall, mono, bits, crc, body FROM reading WHERE seq = ?;
+SELECT seq, series, wall, mono, bits, crc, body FROM reading WHERE seq = :lo;
 
 -- name: reading_onward --
 SELECT r.seq, r.series, r.wall, r.mono, r.bits, r.crc, r.body
@@ -119,25 +116,28 @@ WHERE r.seq >= :lo AND r.seq < :hi
 ORDER BY r.seq
 LIMIT :limit;
 
+-- name: reading_order --
+-- How many rows of [:lo, :hi) have no lower number than the next; the least, the greatest; the greatest from the end.
+SELECT count(*) FILTER (WHERE seq >= following), min(seq), max(seq), (SELECT max(seq) FROM reading WHERE seq < :hi)
+FROM (SELECT seq, lead(seq) OVER (ORDER BY seq) AS following FROM reading WHERE seq >= :lo AND seq < :hi);
+
 -- name: reading_page --
 -- IS NOT: what a page with zeros in it gives for a row is not passed over; its columns are NULL.
 SELECT seq, series, wall, mono, bits, crc, body FROM reading
-WHERE seq >= ? AND seq < ? AND (bits & 1) IS NOT 1 ORDER BY seq LIMIT ?;
+WHERE seq >= :lo AND seq < :hi AND (bits & 1) IS NOT 1 ORDER BY seq LIMIT :limit;
+
+-- name: reading_page_last --
+SELECT seq FROM reading WHERE seq >= :lo AND seq < :hi AND (bits & 1) IS NOT 1 ORDER BY seq DESC LIMIT :limit;
 
 -- name: reading_page_urgent --
-SELECT seq, series, wall, mono, bits, crc, body FROM reading WHERE bits & 1 AND seq >= ? AND seq < ? ORDER BY seq LIMIT ?;
-
--- name: reading_page_end --
-SELECT seq FROM reading WHERE seq >= ? AND seq < ? AND (bits & 1) IS NOT 1 ORDER BY seq DESC LIMIT 1;
-
--- name: reading_page_urgent_end --
-SELECT seq FROM reading WHERE bits & 1 AND seq >= ? AND seq < ? ORDER BY seq DESC LIMIT 1;
+SELECT seq, series, wall, mono, bits, crc, body FROM reading
+WHERE bits & 1 AND seq >= :lo AND seq < :hi ORDER BY seq LIMIT :limit;
 
 -- name: zone --
 -- What is in [?, ?), by series and whether the clock was in step, with what rectifies the time of the others.
 SELECT z.*, b.shift
 FROM (
-  SELECT series, bits & 2 AS low, min(wall), max(wall), min(mono), max(mono)
+  SELECT series, bits & 2 AS low, min(wall), max(wall), min(mono), max(mono), min(seq), max(seq)
   FROM reading WHERE seq >= ? AND seq < ? GROUP BY series, bits & 2
 ) z LEFT JOIN series s ON s.id = z.series LEFT JOIN boot b ON b.id = s.boot;
 

@@ -18,6 +18,7 @@ from gatepost.agent.store.backlog import DeliveryBacklog
 from gatepost.agent.store.damage.loss_watch import LossWatch
 from gatepost.agent.store.database import PAGE_SIZE, Database, TransactionRun
 from gatepost.agent.store.delivery.positions import NORMAL, TRACKS, URGENT_TRACK
+from gatepost.agent.store.log_order import is_ordered, out_of_order
 from gatepost.agent.store.pending_writes import PendingWrites
 from gatepost.agent.store.ranges import Range, Ranges
 from gatepost.agent.store.writer import StoreWriter
@@ -78,6 +79,7 @@ class RetentionRule:
         self._on_trouble = on_trouble
         self._old_to = 0  # everything below is older than it is kept
         self._look_from = 0  # the age of everything below is known, or never will be
+        self._disordered = False  # rows were left that damage has put out of order
         self._cleared: dict[int, list[Range]] = {}  # by track: what was deleted when it had become old
         self._generation = database.generation
         self._pruned_at = 0  # the oldest boot when unused series were looked for
@@ -112,9 +114,12 @@ class RetentionRule:
     async def once(self) -> None:
         async with self._lock:
             if self._backlog.brokers is not None:
+                self._disordered = False
                 await self._expire()
                 await self._fit()
                 await self._prune()
+                if self._disordered:
+                    raise out_of_order()
 
     async def make_room(self) -> None:
         """The disk said that it is full: drop what the rule allows, so that pages can be used again. What is owed goes
@@ -163,6 +168,9 @@ class RetentionRule:
             params = {"lo": self._look_from, "limit": limit, "boot": self._boot, "mono": now.mono - keep, "wall": wall}
             last, old, young = (await self._database.read("retention_expired", params))[0]
             if last is None or (wall is None and old is None):
+                return
+            if not await is_ordered(self._database.read, self._look_from, last + 1):
+                self._disordered = True  # nothing is as old as a damaged number says
                 return
             if old is not None:
                 self._old_to = old + 1
@@ -215,9 +223,6 @@ class RetentionRule:
         if self._writer.refusing != why:
             self._writer.refuse(why)
 
-    async def _first(self) -> int:
-        return int((await self._database.read("reading_first"))[0][0])
-
     def _owed(self, track: int) -> Ranges:
         owed = Ranges(limit=MAX_RANGES)
         for broker in self._backlog.brokers or ():
@@ -251,6 +256,10 @@ class RetentionRule:
             span = {"lo": lo, "hi": min(int(edge) + 1, self._losses.border(lo))}
             dropped, seqs = 0, list[int]()
             async with self._database.transaction() as run:
+                if not await is_ordered(run.read, **span):
+                    self._disordered = True
+                    lo = span["hi"]
+                    continue
                 if gap:
                     dropped = await self._record(run, track, span)
                     if any(position.account is not None for position in self._pending.positions.values()):

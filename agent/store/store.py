@@ -32,9 +32,11 @@ from gatepost.agent.store.delivery.positions import load
 from gatepost.agent.store.disk_watch import DiskWatch
 from gatepost.agent.store.gap_counter import GapCounter, gap_dict
 from gatepost.agent.store.key_value import KeyValueStore
+from gatepost.agent.store.log_order import last_of
 from gatepost.agent.store.model import IN_STEP, Record, Series
 from gatepost.agent.store.pending_writes import DAMAGED_ROWS, PendingWrites
 from gatepost.agent.store.queries import StoreQueries
+from gatepost.agent.store.ranges import FOREVER
 from gatepost.agent.store.recent_records import RecentRecords
 from gatepost.agent.store.retention import RetentionRule, free_space
 from gatepost.agent.store.series import SeriesBook, whole_series
@@ -284,7 +286,7 @@ class Store:
         last, floor, starting, top_boot = [
             int(value or 0)
             for value in (
-                (await database.read("reading_last"))[0][0],
+                await last_of(database.read, 1, FOREVER),
                 await self._meta("floor"),
                 await self._meta("starting"),
                 (await database.read("boot_top"))[0][0],

@@ -6,6 +6,7 @@ from collections.abc import Set
 from typing import Any, NamedTuple
 
 from gatepost.agent.store.database import Database
+from gatepost.agent.store.log_order import check_count, count_of
 from gatepost.agent.store.model import IN_STEP
 
 ZONE_ROWS = 8192  # sequence numbers; one is looked at in some milliseconds
@@ -48,7 +49,10 @@ class ZoneMap:
         if zone is not None:
             return zone
         version = self._version
-        zone = _zone(await self._database.search("zone", self.bounds(seq)))
+        rows = await self._database.search("zone", self.bounds(seq))
+        zone = _zone(rows)
+        least, most = min((row[6] for row in rows), default=None), max((row[7] for row in rows), default=None)
+        await check_count(self._database.search, *self.bounds(seq), least, most)
         if version == self._version:  # nothing was deleted meanwhile
             if max(len(self._zones), len(self._sets)) >= MAX_ZONES:
                 self._clear()
@@ -60,7 +64,7 @@ class ZoneMap:
         count = self._counts.get(seq // ZONE_ROWS)
         if count is None:
             version = self._version
-            count = int((await self._database.search("reading_count", self.bounds(seq)))[0][0])
+            count = await count_of(self._database.search, *self.bounds(seq))
             if version == self._version:
                 if len(self._counts) >= MAX_ZONES:
                     self._clear()
@@ -85,6 +89,6 @@ class ZoneMap:
 
 def _zone(rows: list[tuple[Any, ...]]) -> Zone:
     times = list[int]()
-    for _, bits, wall_lo, wall_hi, mono_lo, mono_hi, shift in rows:
+    for _, bits, wall_lo, wall_hi, mono_lo, mono_hi, _, _, shift in rows:
         times += (wall_lo, wall_hi) if bits & IN_STEP or shift is None else (mono_lo + shift, mono_hi + shift)
     return Zone(min(times, default=0), max(times, default=0), frozenset(row[0] for row in rows))

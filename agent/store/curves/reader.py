@@ -165,8 +165,8 @@ class HistoryReader:
                     if drawing.since <= second < drawing.until:
                         _add(drawing, record, second)
                 if not records:  # numbers may have been left out
-                    last = (await self._queries.search("reading_before", (hi,)))[0][0]
-                    hi = 0 if last is None else min(hi, last + 1)
+                    last = await self._queries.last(hi)
+                    hi = 0 if last is None else last + 1
                 await asyncio.sleep(0)
         return drawing.since
 

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from gatepost.agent.core.clock import US
+from gatepost.agent.core.errors import StoreError
 from gatepost.agent.store.boot_clock import BootClock
 from gatepost.agent.store.curves.zone_summary import COARSE_STEP, NewestZone, ZoneSummary
 from gatepost.agent.store.delivery.positions import NORMAL
@@ -70,7 +71,7 @@ class SummaryWriter:
             self._due.clear()
             try:
                 await self.catch_up()
-            except sqlite3.Error as error:  # nothing is lost by it: no reading makes room for a summary
+            except (sqlite3.Error, StoreError) as error:  # nothing is lost by it: no reading makes room for a summary
                 log.info("the summaries of the log could not be written: %s", error)
             await self._due.wait()
 
@@ -89,7 +90,7 @@ class SummaryWriter:
     async def _next(self) -> int | None:
         _, top = (await self._database.read("summary_span"))[0]
         lo = 0 if top is None else (top + 1) * ZONE_ROWS
-        first = (await self._database.read("reading_from", (lo,)))[0][0]
+        first = await self._queries.first(lo)
         if first is None or self._queries.zones.bounds(first)[1] > self._full + 1:
             return None
         return int(first // ZONE_ROWS)

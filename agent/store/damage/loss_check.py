@@ -17,6 +17,7 @@ from gatepost.agent.store.damage.salvage import JUMP, SALVAGED, salvaged
 from gatepost.agent.store.damage.start_room import has_room, keep_room, make_room
 from gatepost.agent.store.damage.wal_tail import WalTail, forget_tail, read_tail
 from gatepost.agent.store.database import TransactionRun, corrupt, sql
+from gatepost.agent.store.log_order import last_of
 from gatepost.agent.store.model import series_row
 from gatepost.agent.store.ranges import FOREVER
 from gatepost.agent.store.start_epochs import draw, is_start, start_row
@@ -97,7 +98,7 @@ class LossCheck:
         meta = {key: (await run.read("meta_get", (key,)) or [("",)])[0][0] for key in (MARKED, JUDGED, SALVAGED, FLOOR)}
         judged = _judgement(meta[JUDGED], mark or LogMark())
         expected = judged or mark or LogMark()
-        last = int((await run.read("reading_before", (before,)))[0][0] or 0)
+        last = await last_of(run.read, 1, before) or 0
         command = int((await run.read("ledger_top"))[0][0] or 0)
         starts = await _starts(run)
         self.put_back = await self._whole_rows(run, last)
@@ -154,7 +155,7 @@ class LossCheck:
 
     async def mend(self, run: TransactionRun, mark: LogMark, found: LogComparison, loss: LogLoss) -> int:
         """Keep the numbers of missing rows from being given again; the new floor."""
-        if (await run.read("reading_last"))[0][0] and not await run.read("owed_load"):
+        if await last_of(run.read, 1, FOREVER) and not await run.read("owed_load"):
             run.later("meta_put", ("starting", "1"))  # nobody knows what was delivered: everything again
         floor = max(loss.last + JUMP, int((await run.read("meta_get", (FLOOR,)) or [(0,)])[0][0]))
         run.later("meta_put", (FLOOR, str(floor)))

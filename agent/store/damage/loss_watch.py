@@ -18,6 +18,7 @@ from gatepost.agent.store.damage.loss_check import FLOOR, JUDGED, MARKED, LogCom
 from gatepost.agent.store.damage.salvage import JUMP
 from gatepost.agent.store.database import Database, TransactionRun
 from gatepost.agent.store.key_value import KeyValueStore
+from gatepost.agent.store.log_order import last_of
 from gatepost.agent.store.ranges import FOREVER
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ class LossWatch:
             command = int((await run.read("ledger_top"))[0][0] or 0)
             floor = int((await run.read("meta_get", (FLOOR,)) or [(0,)])[0][0])
             rows, top = (await run.read("reading_count_all", (first, FOREVER)))[0]
-            last = int((await run.read("reading_last"))[0][0])
+            last = await last_of(run.read, 1, FOREVER) or 0
             own = StartRows(first, epoch, int(top or first - 1), int(rows))
             starts = folded((*self._held, own), own)
             self._mark = LogMark(

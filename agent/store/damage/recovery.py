@@ -12,6 +12,7 @@ from gatepost.agent.core.errors import StoreError
 from gatepost.agent.store.damage.salvage import SalvageReport, remove, replace, salvage, settle
 from gatepost.agent.store.damage.start_room import has_room
 from gatepost.agent.store.database import Database, NotOpen, Params, corrupt
+from gatepost.agent.store.ranges import FOREVER
 from gatepost.agent.store.schema import migrate
 from gatepost.agent.store.series import whole_series
 from gatepost.agent.store.writer import explain, is_damage, is_full
@@ -19,8 +20,8 @@ from gatepost.agent.store.writer import explain, is_damage, is_full
 log = logging.getLogger(__name__)
 
 PROBES: tuple[tuple[str, Params], ...] = (
-    ("reading_last", ()),
-    ("reading_first", ()),
+    ("reading_last", {"lo": 0, "hi": FOREVER}),
+    ("reading_first", {"lo": 0, "hi": FOREVER}),
     ("series_top", ()),
     ("boots", ()),
     ("starts", ()),

@@ -50,7 +50,7 @@ class BacklogExport:
         """The ranges that are owed, and a new export: its id, and the key for its receipts. Raises Conflict."""
         self._check_format()
         export = secrets.token_hex(8)
-        first, head = await self._store.queries.first(), self._store.head
+        first, head = await self._store.queries.first() or 0, self._store.head
         position = self._store.backlog.position(self._name)
         within = [[list(part) for part in position.owed[track].within(first, head + 1)] for track in (0, 1)]
         return {
