@@ -156,7 +156,8 @@ class DeviceHealth:
         level = logging.WARNING if self._worth_a_warning(state, reason.key) else logging.INFO
         why = f": {reason.message}" if reason.message else ""
         hint = f" ({reason.hint})" if reason.hint else ""
-        self._log.log(level, "%s is %s%s%s", self._device, state, why, hint, extra={"device": self._device})
+        word = "in error" if state is DeviceState.ERROR else state
+        self._log.log(level, "%s is %s%s%s", self._device, word, why, hint, extra={"device": self._device})
         self._on_change(before)
 
     def _worth_a_warning(self, state: DeviceState, key: str) -> bool:

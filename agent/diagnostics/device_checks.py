@@ -30,9 +30,20 @@ def of_device(view: DeviceView, now: datetime) -> Iterator[Finding]:
             yield finding_of("device-silent", about, "its port is open, and it says nothing", message, hint)
         case "offline":
             what = message or f"it is not there ({view['port'] or view['driver']})"
-            yield finding_of("device-absent", about, what, "", hint)
+            yield finding_of("device-absent", about, what, "", hint or _how_to_connect(view))
         case "online":
             yield from _online(view, about, now)
+
+
+def _how_to_connect(view: DeviceView) -> str:
+    """Of a device that speaks MQTT: it comes by itself."""
+    if view["driver"] != "mqtt":
+        return ""
+    if view["reason"] == "broker":
+        return "`gatepost brokers` shows why"
+    if "its token " in view["message"]:
+        return f"`gatepost token create --device {view['id']}` makes a new one, for the settings of the device"
+    return "is it switched on, and in its network? `gatepost listener` shows who is connected"
 
 
 def _online(view: DeviceView, about: str, now: datetime) -> Iterator[Finding]:

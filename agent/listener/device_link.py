@@ -27,6 +27,7 @@ class PresenceWord(NamedTuple):
 
     status: str
     reason: str
+    will: bool = False
 
 
 class CommandCarrier(Protocol):
@@ -147,7 +148,7 @@ class MqttLink:
         if message.refusal:
             return True
         if message.status is not None:
-            self._say(PresenceWord(*message.status), will)
+            self._say(PresenceWord(*message.status, will))
         elif not self._heard or (self._word is not None and message.response is None):
             self._heard, self._word = True, None  # who speaks is there
             self._tell()
@@ -176,7 +177,11 @@ class MqttLink:
             self._away = (key, message)
         self._tell()
 
-    def _say(self, word: PresenceWord, will: bool) -> None:
+    def leaving(self, key: str, message: str) -> None:
+        """What carries it goes; its will, and then `carried`, tell so."""
+        self._up, self._away = False, (key, message)
+
+    def _say(self, word: PresenceWord) -> None:
         if word.status in ("online", "offline", "error"):
             self._heard = True
             self._word = None if word.status == "online" else word
@@ -190,11 +195,12 @@ class MqttLink:
             return
         if word is not None:
             reason = word.reason[:LONGEST_REASON] or "said so"
-            self._events.presence(word.status, reason, f"the device said that it is {word.status}")
+            said = f"the device said that it is {word.status}"  # its will knows less of the end than the gateway
+            self._events.presence(word.status, reason, self._away[1] if word.will and not self._up else said)
         elif not self._up:
             self._events.presence("offline", *self._away)
         elif not self._heard:
-            self._events.presence("offline", "waiting", "nothing has come from it yet")
+            self._events.presence("offline", "waiting", "nothing has come from it since the connection was made")
         else:
             self._events.presence("online", "", "")
 

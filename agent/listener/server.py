@@ -274,6 +274,10 @@ class MqttServer:
         if not mine:
             del self._connected[device]
         client.connection = None
+        gone = self._directory.carried_by(LISTENER, device) if not mine else ()
+        reason = f"its connection ended: {message}"
+        for link in gone:
+            link.leaving(key, reason)
         if will is not None:
             client.will = will
         self.sessions.leave(client)  # an ended session sends its will
@@ -283,9 +287,8 @@ class MqttServer:
                 client.will_timer = asyncio.get_running_loop().call_later(delay, self._send_will, client)
             else:
                 self._send_will(client)
-        if not mine:
-            for link in self._directory.carried_by(LISTENER, device):
-                link.carried(False, key, f"its connection ended: {message}")
+        for link in gone:
+            link.carried(False, key, reason)
 
     def _session_ended(self, session: ClientSession) -> None:
         self._send_will(session)

@@ -38,6 +38,16 @@ async def test_a_device_with_its_reason_and_what_to_do(app):
     assert ("problem", "device cuff-3") in await told(app)
 
 
+async def test_a_device_that_comes_by_itself_is_waited_for_where_it_connects(app):
+    state = app.devices.by_id["cuff-3"].state
+    state.update(driver="mqtt", reason="lost", message="its connection ended: the connection was lost", hint="")
+    assert "`gatepost listener`" in (await told(app))["problem", "device cuff-3"].do
+    state["message"] = "its connection ended: its token was revoked"
+    assert "token create --device cuff-3" in (await told(app))["problem", "device cuff-3"].do
+    state["reason"] = "broker"
+    assert "`gatepost brokers`" in (await told(app))["problem", "device cuff-3"].do
+
+
 async def test_a_device_that_is_open_and_silent(app):
     well(app)
     app.devices.by_id["oximeter-1"].state["last_reading"] = None

@@ -11,6 +11,7 @@ from gatepost.agent.settings.model import DeviceSettings
 @pytest.fixture
 def plug(app):
     devices = {**app.settings.devices, "plug-3": DeviceSettings(driver="mqtt")}
+    devices["kitchen"] = DeviceSettings(driver="mqtt", options={"via": "plug-3"})
     app.settings = msgspec.structs.replace(app.settings, devices=devices)
 
 
@@ -57,6 +58,7 @@ async def test_a_token_of_a_device_opens_no_route(remote, plug):
         ({"device": "plug-3", "role": "viewer"}, 422),
         ({"device": "plug-3", "publish": ["#"]}, 422),
         ({"device": "cuff-3"}, 422),
+        ({"device": "kitchen"}, 422),
         ({"device": "stranger"}, 404),
         ({"device": "a/b"}, 422),
     ],

@@ -139,6 +139,17 @@ async def test_the_will_says_why(tmp_path: Path) -> None:
         await until(lambda: rig.statuses["plug-3"].get("reason") == "disconnected")
 
 
+async def test_an_end_by_the_gateway_is_told_beside_the_will(tmp_path: Path, caplog) -> None:
+    will = WillMessage("devices/plug-3/status", b'{"status": "offline", "reason": "lost"}', 1, True)
+    async with ListenerRig(tmp_path, {"plug-3": {}}) as rig, rig.client(will=will):
+        await until(lambda: rig.statuses["plug-3"]["status"] == "online")
+        rig.server.token_revoked("id-plug-3")
+        await until(lambda: rig.statuses["plug-3"].get("reason") == "lost")
+        view = view_of(rig.devices._sessions["plug-3"], rig.clock)
+        assert view["message"] == "its connection ended: its token was revoked"
+        assert "plug-3 is offline: its connection ended: its token was revoked" in caplog.text
+
+
 async def test_an_empty_status_clears_the_retained_one(tmp_path: Path) -> None:
     async with ListenerRig(tmp_path, {"plug-3": {}}) as rig, rig.client(version=MQTT_5) as client:
         await client.publish("devices/plug-3/status", b"online", retain=True)

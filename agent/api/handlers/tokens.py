@@ -71,6 +71,8 @@ def _check_device(request: ApiRequest, body: TokenBody) -> None:
         raise NotFound(f"there is no device {body.device}", "`gatepost devices` lists them")
     if device.driver != "mqtt":
         raise BadInput(f"device: {body.device} does not speak MQTT to the gateway", "only devices of driver mqtt do")
+    if carrier := device.options.get("via"):
+        raise BadInput(f"device: {body.device} comes over the connection of {carrier}", f"make the token for {carrier}")
     if body.publish is not None or body.subscribe is not None:
         raise BadInput("publish: a device has its own topics, and no others", "leave publish and subscribe out")
 

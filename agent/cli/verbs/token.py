@@ -103,12 +103,13 @@ def every(socket: Socket = None, config: Config = None, json: Json = False) -> N
     if not found["tokens"]:
         say("no tokens: `gatepost token create --role viewer` makes one")
         return
-    columns = ["ID", "NAME", "ROLE", "EXPIRES", "LAST USE", "PUBLISH", "SUBSCRIBE"]
+    columns = ["ID", "NAME", "ROLE", "CREATED", "EXPIRES", "LAST USE", "PUBLISH", "SUBSCRIBE"]
     rows = [
         [
             each["id"],
             each["name"],
             _role(each),
+            _day(each["created"]),
             _day(each["expires"]) or "never",
             _day(each["used"]) or "never",
             " ".join(each["publish"]),
