@@ -143,8 +143,10 @@ def _wrong(kind: str, text: str, usual: str) -> WrongUnit:
 
 def _respell(kind: str, text: str) -> str:
     """The right spelling of what was probably meant, or ''."""
+    if len(text) > 40:  # which the pattern would take for ever with
+        return ""
     match = re.fullmatch(r"\s*([0-9]+(?:[.,][0-9]+)?)\s*(/|per)?\s*([A-Za-z]+?)\s*", text)
-    if not match or len(text) > 40 or bool(match[2]) != (kind == "rate"):
+    if not match or bool(match[2]) != (kind == "rate"):
         return ""
     number, word = match[1].replace(",", "."), match[3]
     table: dict[str, str] = {unit.lower(): unit for unit in (DURATIONS if kind == "duration" else SIZES)}

@@ -79,6 +79,14 @@ def test_any_text_is_a_value_or_wrong_unit(text, unit):
     assert value >= 0
 
 
+@pytest.mark.parametrize("parse", [parse_duration, parse_rate, parse_size])
+def test_a_long_text_is_refused_at_once(parse):
+    """It may come from whoever asks for a curve; looked at in every way it would hold the agent up for hours."""
+    for text in ("1" + " " * 1_000_000 + "!", "1" * 1_000_000 + "!", "1s" * 500_000 + "!"):
+        with pytest.raises(WrongUnit):
+            parse(text)
+
+
 def test_usual_values_are_shown_as_people_write_them():
     assert units.show_duration(604800) == "7d"
     assert units.show_duration(5400) == "1h30m"

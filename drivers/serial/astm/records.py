@@ -151,7 +151,8 @@ def time_of(text: str) -> list[int] | None:
 def _serial(sender: list[str], marks: AstmDelimiters) -> str:
     """Product ^ versions ^ serial number ^ ...; versions are a list with points in it."""
     for part in sender[1:]:
-        if part and marks.repeat not in part and not re.fullmatch(r"[Vv]?[\d.]*\.[\d.]*", part):
+        version = "." in part and re.fullmatch(r"[Vv]?[\d.]+", part)
+        if part and marks.repeat not in part and not version:
             return unescape(part, marks).strip()
     return ""
 

@@ -192,6 +192,13 @@ def test_what_is_no_header_is_refused(text, kind):
         decode_header(text)
 
 
+def test_a_header_of_points_is_read_at_once():
+    """What goes through it twice would hold up everything else."""
+    points = "." * 1_000_000
+    assert decode_header(f"H|\\^&|||Maker^{points}x^SN77").serial_number == f"{points}x"
+    assert decode_header(f"H|\\^&|||Maker^V1.0^{points}^SN77").serial_number == "SN77"
+
+
 def test_a_result_of_a_contour():
     result = decode_result(RESULT)
     assert (result.sequence, result.analyte, result.value, result.unit) == (8, "Glucose", 133, "mg/dL")

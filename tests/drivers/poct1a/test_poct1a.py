@@ -101,6 +101,13 @@ def test_a_document_that_is_not_ended_does_not_cost_the_next():
     assert decoder.faults.counts == {"incomplete": 1}
 
 
+def test_declarations_without_end_are_dropped_at_once():
+    """Each looked at to the end of all would hold up everything else."""
+    decoder = PoctDecoder({}, {})
+    assert decoder.feed(b"<?" * 1_000_000) == []
+    assert len(read(document(observation()), decoder=decoder)) == 1
+
+
 def test_a_document_type_is_refused_with_its_document():
     decoder = PoctDecoder({}, {})
     bomb = b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x "y">]>' + document(observation())[38:]
