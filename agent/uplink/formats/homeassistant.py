@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, ClassVar
 
@@ -34,7 +34,7 @@ from gatepost.agent.uplink.formats.stored_reading import COUNTS, StoredReading
 Described = msgspec.Meta
 Topic = Annotated[str, Described(pattern="^[^+#]+$")]
 BIRTH_SPREAD = 5.0  # seconds within which discovery is told again after Home Assistant started
-COMPONENTS, LAST, STATUS = "components:", "last:", "status:"  # keys of the kept state
+COMPONENTS, LAST, STATUS, BUTTONS = "components:", "last:", "status:", "buttons:"  # keys of the kept state
 ONLINE_TEMPLATE = "{{ 'ON' if value_json.status == 'online' else 'OFF' }}"
 COMMAND_TEMPLATE = (
     '{"command": "%s", %s"id": "ha-{{ (now().timestamp() * 1000) | int }}", "issued_at": "{{ utcnow().isoformat() }}"}'
@@ -121,17 +121,15 @@ class HomeAssistantFormat(PayloadFormat):
             retain=self.context.options.retain,
             expiry=expiry,
         )
-        if self._learn(reading):
-            return [self._device_discovery(reading.device), message]
-        return [message]
+        return [*self._learn(reading), message]
 
     def _shows(self, reading: StoredReading) -> bool:
         """Whether a reading without values takes a number away that Home Assistant shows: it becomes unknown."""
         known = self.context.state.get(COMPONENTS + reading.device, ())
         return reading.samples is None and any(f"{reading.metric}/{name}" in known for name in reading.reasons)
 
-    def _learn(self, reading: StoredReading) -> bool:
-        """Whether the reading has values that no discovery has told of yet."""
+    def _learn(self, reading: StoredReading) -> Iterable[OutgoingMessage]:
+        """Discovery, where the reading has values that none has told of yet."""
         key = COMPONENTS + reading.device
         known: dict[str, list[Any]] = self.context.state.get(key, {})
         new: dict[str, list[Any]] = {}
@@ -144,8 +142,11 @@ class HomeAssistantFormat(PayloadFormat):
             if known.get(full) != told and (full in known or len(known) + len(new) < MOST_VALUES):
                 new[full] = told
         if new:
+            others = {full for full, (kind, _) in new.items() if full in known and not _becomes(known[full][0], kind)}
+            if others:
+                yield self._device_discovery(reading.device, others)
             self.context.state[key] = {**known, **new}
-        return bool(new)
+            yield self._device_discovery(reading.device)
 
     def device_status(self, device: str, status: Mapping[str, Any], now: int) -> Iterable[OutgoingMessage]:
         if device not in self.context.devices:
@@ -184,8 +185,8 @@ class HomeAssistantFormat(PayloadFormat):
     def _kept(self, device: str) -> list[str]:
         """Topics on which the broker keeps discovery and states of a device; all is forgotten of it."""
         state, last = self.context.state, f"{LAST}{device}/"
-        state.pop(COMPONENTS + device, None)
-        state.pop(STATUS + device, None)
+        for key in (COMPONENTS, STATUS, BUTTONS):
+            state.pop(key + device, None)
         metrics = [key.removeprefix(last) for key in state if key.startswith(last)]
         for metric in metrics:
             state.pop(last + metric)
@@ -214,7 +215,8 @@ class HomeAssistantFormat(PayloadFormat):
     def _config(self, object_id: str, body: Mapping[str, Any]) -> OutgoingMessage:
         return OutgoingMessage(self._config_topic(object_id), orjson.dumps(body), 1, True, JSON)
 
-    def _device_discovery(self, device: str) -> OutgoingMessage:
+    def _device_discovery(self, device: str, without: Collection[str] = ()) -> OutgoingMessage:
+        """`without`: values whose entities go. Home Assistant keeps one that is merely left out."""
         object_id = self._object_id(device)
         profile = self.context.devices.get(device) or DeviceProfile("")
         about: dict[str, Any] = {"identifiers": [object_id], "name": profile.label or device}
@@ -230,10 +232,17 @@ class HomeAssistantFormat(PayloadFormat):
             key = slug(metric_name(metric, name, "_"))
             if key in components:
                 key = slug(full)
+            if full in without:
+                components[key] = {"platform": _platform(kind)}
+                continue
             components[key] = self._value(device, f"{object_id}_{key}", metric, name, kind, unit)
-        for command in () if profile.token else profile.commands:
-            if command == "set_interval" or not any(profile.parameters.get(command, {}).values()):
-                components[f"command_{command}"] = self._button(device, object_id, command)
+        offered = [] if profile.token else [each for each in profile.commands if _is_offered(profile, each)]
+        told = [*dict.fromkeys((*self.context.state.get(BUTTONS + device, ()), *offered))]
+        if told:
+            self.context.state[BUTTONS + device] = told
+        for command in told:
+            button = self._button(device, object_id, command)
+            components[f"command_{command}"] = button if command in offered else {"platform": button["platform"]}
         body = {"device": about, "origin": self._origin, "availability": [available], "components": components}
         return self._config(object_id, body)
 
@@ -243,7 +252,7 @@ class HomeAssistantFormat(PayloadFormat):
         plain = name.isidentifier() and not hasattr(dict, name)  # `value_json.items` is a method
         path = f"value_json.{name}" if plain else f"value_json[{name!r}]"
         component: dict[str, Any] = {
-            "platform": "binary_sensor" if kind == "bool" else "sensor",
+            "platform": _platform(kind),
             "unique_id": unique_id,
             "name": _title(name),
             "state_topic": self.context.topics("data", device, metric),
@@ -308,6 +317,19 @@ class HomeAssistantFormat(PayloadFormat):
         if options.retain and any(profile.has_patient for profile in devices.values()):
             sentence = "the last reading of each device, its patient reference included, stays at the broker"
             yield "options.retain", sentence, "retain: false, or no `patient` where the broker is not trusted with it"
+
+
+def _platform(kind: str) -> str:
+    return "binary_sensor" if kind == "bool" else "sensor"
+
+
+def _becomes(old: str, new: str) -> bool:
+    """Whether Home Assistant can make the one entity of the other: it writes the state that it has anew."""
+    return _platform(old) == _platform(new) and (old, new) != ("text", "number")
+
+
+def _is_offered(profile: DeviceProfile, command: str) -> bool:
+    return command == "set_interval" or not any(profile.parameters.get(command, {}).values())
 
 
 def _connectivity(object_id: str, topic: str) -> dict[str, Any]:

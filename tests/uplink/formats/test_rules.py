@@ -114,6 +114,34 @@ def test_no_value_takes_the_place_of_what_a_device_says_of_itself(name: str) -> 
     assert len({each["unique_id"] for each in components.values()}) == len(components)
 
 
+def test_an_entity_of_another_kind_takes_the_place_of_one_that_is_gone() -> None:
+    one = format_of("homeassistant")
+    told = []
+    for seq, value in enumerate((True, 5, "low", 5, 6)):
+        *configs, _ = one.reading(reading("reading", seq, x=value), NOW)
+        told.append([json_of(config)["components"]["reading_x"] for config in configs])
+    assert [[each["platform"] for each in some] for some in told] == [
+        ["binary_sensor"],
+        ["binary_sensor", "sensor"],
+        ["sensor"],
+        ["sensor", "sensor"],
+        [],
+    ]
+    assert told[1][0] == {"platform": "binary_sensor"}
+    assert told[3][0] == {"platform": "sensor"}
+
+
+def test_a_button_goes_with_its_command() -> None:
+    one = format_of("homeassistant")
+    list(one.connected(NOW))
+    profile = one.context.devices["ox"]
+    one.context.devices["ox"] = msgspec.structs.replace(profile, commands=("read_now",))  # type: ignore[index]
+    [config] = one.profile_changed("ox", NOW)
+    components = json_of(config)["components"]
+    assert components["command_set_interval"] == {"platform": "number"}
+    assert components["command_read_now"]["command_topic"] == "devices/ox/commands"
+
+
 def test_nothing_of_home_assistants_stays_at_a_broker_that_is_left() -> None:
     one = format_of("homeassistant")
     kept = {each.topic for each in [*one.connected(NOW), *one.reading(reading(spo2=97), NOW)] if each.retain}
