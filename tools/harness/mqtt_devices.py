@@ -1,6 +1,7 @@
 """Cost of a message of a device that speaks MQTT, and what becomes of them when the agent is killed.
 
 python -m tools.harness.mqtt_devices [--devices 200] [--rate 1000] [--seconds 15] [--qos 1] [--kills 0] [--window 20]
+                                     [--tls]
 
 `missing`: acknowledged and not in the log; `twice`: in the log more than once. With QoS 1 a message may come twice,
 with QoS 2 not.
@@ -15,6 +16,8 @@ import json
 import random
 import socket
 import sqlite3
+import ssl
+import subprocess
 import tempfile
 import time
 from collections import Counter
@@ -36,8 +39,8 @@ PAD = "x" * 60  # a payload of about 150 octets
 class HarnessDevice:
     """A client of MQTT 3.1.1 that keeps what is not acknowledged, and sends it again on its next connection."""
 
-    def __init__(self, name: str, port: int, qos: int, window: int) -> None:
-        self.name, self.port, self.qos, self.window = name, port, qos, window
+    def __init__(self, name: str, port: int, qos: int, window: int, tls: ssl.SSLContext | None = None) -> None:
+        self.name, self.port, self.qos, self.window, self.tls = name, port, qos, window, tls
         self.sent = 0
         self.acknowledged: set[int] = set()
         self.waits: list[float] = []
@@ -54,7 +57,7 @@ class HarnessDevice:
             await asyncio.sleep(random.uniform(0.1, 0.4))
 
     async def _once(self) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=self.tls)
         try:
             writer.write(_connect(self.name))
             head = await reader.readexactly(4)
@@ -144,7 +147,10 @@ async def until(true: Callable[[], bool], timeout: float = 20.0) -> None:
 
 
 async def measured(options: argparse.Namespace, program: Program, port: int) -> dict[str, Any]:
-    devices = [HarnessDevice(f"d{n}", port, options.qos, options.window) for n in range(options.devices)]
+    tls = ssl.create_default_context(cafile=str(options.tls)) if options.tls else None
+    if tls is not None:
+        tls.check_hostname = False
+    devices = [HarnessDevice(f"d{n}", port, options.qos, options.window, tls) for n in range(options.devices)]
     idle = program.usage()
     tasks = [asyncio.create_task(device.run()) for device in devices]
     await until(lambda: all(device.writer is not None for device in devices))
@@ -180,6 +186,15 @@ async def measured(options: argparse.Namespace, program: Program, port: int) -> 
     return report | in_the_log(Path(program.folder) / "state" / "gatepost.db", devices)
 
 
+def certificate(folder: Path) -> Path:
+    """One that signed itself, and its key beside it."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost"]
+    command = ["openssl", "req", "-x509", "-days", "2", *kind, "-keyout", str(key), "-out", str(cert)]
+    subprocess.run(command, check=True, capture_output=True)
+    return cert
+
+
 def in_the_log(path: Path, devices: list[HarnessDevice]) -> dict[str, int]:
     database = sqlite3.connect(path)
     rows: Counter[tuple[str, int]] = Counter()
@@ -199,6 +214,7 @@ def main() -> None:
     parser.add_argument("--qos", type=int, choices=(0, 1, 2), default=1)
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--window", type=int, default=20)
+    parser.add_argument("--tls", action="store_true", help="the devices connect with TLS")
     parser.add_argument("--broker", action="store_true", help="what is stored is forwarded to a mosquitto, too")
     options = parser.parse_args()
     with socket.socket() as probe:
@@ -206,12 +222,15 @@ def main() -> None:
         port = int(probe.getsockname()[1])
     with tempfile.TemporaryDirectory(prefix="gatepost-") as name:
         folder = Path(name)
-        settings = {
+        settings: dict[str, Any] = {
             "gateway": {"id": "harness", "state_dir": str(folder / "state")},
             "devices": {f"d{n}": {"driver": "mqtt", "options": {"password": PASSWORD}} for n in range(options.devices)},
             "listener": {"listen": f"127.0.0.1:{port}", "max_connections": options.devices + 10},
             "api": {"socket": str(folder / "api.sock"), "listen": None},
         }
+        if options.tls:
+            options.tls = certificate(folder)
+            settings["listener"] |= {"tls": {"cert": str(options.tls), "key": str(folder / "key.pem")}}
         with ExitStack() as stack:
             if options.broker:
                 broker = stack.enter_context(Mosquitto(folder, INFLIGHT))
