@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -67,6 +67,10 @@ class ReadingStore(Protocol):
     ) -> int:
         """The sequence number that it will have; 0 = the queue is full and nothing was kept. `mark`: small state that
         is written in the transaction of this reading."""
+        ...
+
+    def append_all(self, stamp: Stamp, rows: Sequence[tuple[int, bytes]]) -> int:
+        """The same of plain ones (series, body) of one moment; how many were kept, the first ones."""
         ...
 
     def lost(self, device: str, count: int, reason: str) -> None: ...

@@ -47,8 +47,8 @@ class ReadingPipeline:
 
     __slots__ = (
         "_armed", "_asks", "_counters", "_decoder_faults", "_device", "_feed", "_grace", "_health", "_log",
-        "_monitoring", "_now", "_on_broken", "_pace", "_past_faults", "_place", "_put", "_stamp", "_thresholds",
-        "_timer", "_untaken", "conversation", "exchange", "last_byte", "on_chunk", "tap", "traffic",
+        "_monitoring", "_now", "_on_broken", "_pace", "_past_faults", "_place", "_put", "_put_all", "_stamp",
+        "_thresholds", "_timer", "_untaken", "conversation", "exchange", "last_byte", "on_chunk", "tap", "traffic",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +65,7 @@ class ReadingPipeline:
         self._now = clock.now
         self._place = series.place
         self._put = queue.put
+        self._put_all = queue.put_all
         self._counters = counters
         self._health = health
         self._log = log
@@ -171,15 +172,43 @@ class ReadingPipeline:
 
     def _plainly(self, items: list[Reading | Reply]) -> None:
         """Every reading as it is: the common case in the fewest steps."""
-        report = self._report
-        count = 0
+        rows: list[tuple[int, bytes]] = []
+        count = series = 0
+        units: object = None  # of the reading before: those of a chunk mostly share their series
+        flags = quality = metric = units
         for item in items:
-            if isinstance(item, Reading):
-                count += 1
-                report(item, False)
-            else:
+            if not isinstance(item, Reading):
                 self._other(item)
+                continue
+            count += 1
+            if item.urgent or item.bookmark is not None:
+                self._report_all(rows)
+                rows = []
+                self._report(item, False)
+                continue
+            try:
+                reading, body = encode(item)
+                if (
+                    reading.units is not units
+                    or reading.flags is not flags
+                    or reading.quality is not quality
+                    or reading.metric is not metric
+                ):
+                    series, placed = self._place(reading, body)
+                    units = reading.units if placed is body else None
+                    flags, quality, metric, body = reading.flags, reading.quality, reading.metric, placed
+                rows.append((series, body))
+            except Exception as error:
+                self._wrong("not-serialisable", error)
         self._counters.decoded += count
+        self._report_all(rows)
+
+    def _report_all(self, rows: list[tuple[int, bytes]]) -> None:
+        if rows:
+            try:
+                self._put_all(self._stamp, rows)
+            except Exception as error:
+                self._wrong("not-stored", error)
 
     def _at_pace(self, items: list[Reading | Reply], now: int) -> None:
         take = self._pace.take

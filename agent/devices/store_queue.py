@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from gatepost.agent.core.clock import Stamp
@@ -33,14 +34,15 @@ class StoreQueue:
     """Queue before the store. `put` from the hot path; one task of its own while something waits."""
 
     __slots__ = (
-        "_append", "_counters", "_device", "_draining", "_link", "_log", "_marked", "_marks_wait", "_paused",
-        "_store", "_waiting",
+        "_append", "_append_all", "_counters", "_device", "_draining", "_link", "_log", "_marked", "_marks_wait",
+        "_paused", "_store", "_waiting",
     )  # fmt: skip
 
     def __init__(self, device: str, store: ReadingStore, counters: DeviceCounters, log: logging.Logger) -> None:
         self._device = device
         self._store = store
         self._append = store.append
+        self._append_all = store.append_all
         self._counters = counters
         self._log = log
         self._link: Link | None = None
@@ -77,6 +79,20 @@ class StoreQueue:
                 return seq
         self._full(_Waiting(series, stamp, body, urgent, mark))
         return 0
+
+    def put_all(self, stamp: Stamp, rows: Sequence[tuple[int, bytes]]) -> None:
+        """`put` of readings (series, body) that are neither urgent nor marked."""
+        taken = 0
+        if not self._waiting:
+            taken = self._append_all(stamp, rows)
+            if taken:
+                counters = self._counters
+                counters.readings += taken
+                counters.last_wall = stamp.wall
+            if taken == len(rows):
+                return
+        for series, body in rows[taken:]:
+            self._full(_Waiting(series, stamp, body, False, None))
 
     @property
     def has_bookmarks(self) -> bool:

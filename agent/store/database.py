@@ -302,13 +302,17 @@ class TransactionRun:
     def many(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
         """Multi-row INSERTs: a statement for each row would hand the GIL over at every step. Few lengths, so that
         they stay prepared: each long statement takes as much memory as its rows."""
-        at = 0
-        while at < len(rows):
-            left = len(rows) - at
+        if rows:
+            self.many_flat(name, list(chain.from_iterable(rows)), len(rows[0]))
+
+    def many_flat(self, name: str, params: list[Any], width: int) -> None:
+        """The same with all rows in one list, `width` parameters each."""
+        at, left = 0, len(params) // width
+        while left:
             size = next((length for length in LENGTHS if length <= left), left)
-            flat = list(chain.from_iterable(rows[at : at + size]))
-            self._due.append((_sql_of_many(name, size), flat))
-            at += size
+            end = at + size * width
+            self._due.append((_sql_of_many(name, size), params[at:end]))
+            at, left = end, left - size
 
     def then(self, work: Callable[[], None]) -> None:
         """`work` in the same thread, once all is committed. It may block."""

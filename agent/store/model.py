@@ -15,6 +15,8 @@ IN_STEP = 2  # the wall clock was synchronised when it was taken
 EVENT = 4  # an event of the gateway, no reading
 PACKED = 8  # of a row, not of a record: its body is packed (packed_samples.py)
 ALL = 0xFFFFFFFF  # bits of a checksum
+SIGN = 0x80000000
+ROW_WIDTH = 7  # columns of a row of the table of readings
 OPENING, CLOSING, BRACE = b'{"', 0x7D, 0x7B  # of a body: left out in a row that is not packed
 
 
@@ -58,26 +60,33 @@ def lost_series(number: int, boot: int = 0) -> Series:
 
 def checksum(seq: int, series: int, wall: int, mono: int, bits: int, body: bytes) -> int:
     """CRC-32 of the body, seeded with the other columns: a flipped bit or a misplaced row shows."""
-    mixed = seq ^ wall ^ mono  # of all three the upper half is folded into the lower
-    return zlib.crc32(body, (mixed ^ mixed >> 32 ^ series << 8 ^ series >> 24 ^ bits << 28) & ALL)
+    return zlib.crc32(body, (seq ^ seq >> 32 ^ checksum_seed(series, wall, mono, bits)) & ALL)
 
 
-def reading_row(record: Record) -> tuple[int, int, int, int, int, int, bytes]:
-    """A row of the table of readings; its checksum is that of the body as it lies on the disk, signed: 4 octets."""
-    seq, series, wall, mono, bits, body = (
-        record.seq,
-        record.series,
-        record.wall,
-        record.mono,
-        record.bits,
-        record.body,
-    )
-    if len(body) >= SMALLEST and (packed := pack(body)) is not None:
-        bits, body = bits | PACKED, packed
-    elif body[:2] == OPENING and body[-1] == CLOSING and body[2] != BRACE:
-        body = body[2:-1]
-    crc = checksum(seq, series, wall, mono, bits, body)
-    return seq, series, wall, mono, bits, crc - (crc >> 31 << 32), body
+def checksum_seed(series: int, wall: int, mono: int, bits: int) -> int:
+    """What these add to the seed, in its lower 32 bits; of times the upper half is folded into the lower."""
+    mixed = wall ^ mono
+    return (mixed ^ mixed >> 32 ^ series << 8 ^ series >> 24 ^ bits << 28) & ALL
+
+
+def reading_params(records: Sequence[Record]) -> list[Any]:
+    """Rows of the table of readings, column after column; the checksum is that of the body as it lies on the disk,
+    signed: 4 octets."""
+    params: list[Any] = []
+    like, seed = (0, 0, 0, 0), 0  # of the row before: those of one chunk share nearly everything
+    for record in records:
+        seq, bits, body = record.seq, record.bits, record.body
+        series, wall, mono = record.series, record.wall, record.mono
+        if len(body) >= SMALLEST and (packed := pack(body)) is not None:
+            bits, body = bits | PACKED, packed
+        elif body[:2] == OPENING and body[-1] == CLOSING and body[2] != BRACE:
+            body = body[2:-1]
+        key = (series, wall, mono, bits)
+        if key != like:
+            like, seed = key, checksum_seed(*key)
+        crc = zlib.crc32(body, (seq ^ seq >> 32 ^ seed) & ALL)
+        params += (seq, series, wall, mono, bits, crc if crc < SIGN else crc - (SIGN << 1), body)
+    return params
 
 
 def is_sound(columns: Sequence[Any], crc: Any, body: Any) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import orjson
 
-from gatepost.agent.core.clock import Clock, rfc3339
+from gatepost.agent.core.clock import Clock, Stamp, rfc3339
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.core.events import EventBus
 from gatepost.agent.settings.model import StoreSettings
@@ -131,6 +131,11 @@ class Store:
     def append(self) -> AppendReading:
         """Queue one reading, by the writer itself: whoever has many keeps this."""
         return self.writer.append
+
+    @property
+    def append_all(self) -> Callable[[Stamp, Sequence[tuple[int, bytes]]], int]:
+        """The same of many plain ones of one moment; how many were taken."""
+        return self.writer.append_all
 
     def lost(self, device: str, count: int, reason: str) -> None:
         """Readings that could not be taken: they become a gap record, which is stored and forwarded."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from gatepost.agent.core.backoff import Backoff
 from gatepost.agent.core.clock import Clock, Stamp
 from gatepost.agent.core.errors import StoreFull
 from gatepost.agent.store.database import Database, TransactionRun
-from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, reading_row
+from gatepost.agent.store.model import EVENT, IN_STEP, ROW_WIDTH, URGENT, Record, reading_params
 
 log = logging.getLogger(__name__)
 
@@ -171,6 +171,27 @@ class StoreWriter:
             self.wake()
         return seq
 
+    def append_all(self, stamp: Stamp, rows: Sequence[tuple[int, bytes]]) -> int:
+        """`append` of plain readings (series, body) of one moment; how many were taken, the first ones."""
+        queue, queued, seq = self._queue, self._queued, self.next_seq
+        room = 0 if self.refusing is not None else QUEUE_ROWS - len(queue)
+        wall, mono, bits = stamp.wall, stamp.mono, IN_STEP if stamp.synchronised else 0
+        for series, body in rows:
+            if room <= 0 or queued >= QUEUE_BYTES:
+                break
+            room -= 1
+            queue.append(Record(seq, series, wall, mono, bits, body))
+            seq += 1
+            queued += len(body) + ROW_COST
+        taken, self.next_seq, self._queued = seq - self.next_seq, seq, queued
+        if len(queue) >= COMMIT_ROWS or queued >= COMMIT_BYTES:
+            self.hurry()
+        if self._idle is not None:
+            self.wake()
+        while taken < len(rows) and self.append(rows[taken][0], stamp, rows[taken][1]):
+            taken += 1  # beyond the bound, where they belong `together`
+        return taken
+
     @property
     def ticket(self) -> int:
         """Number of the commit that holds what is appended and noted now: once `committed` is there, it is on disk."""
@@ -320,7 +341,7 @@ class StoreWriter:
                 more = self._extras.waiting()
                 if more:
                     await self._extras.write(run)
-                run.many("reading_insert", [reading_row(record) for record in batch])
+                run.many_flat("reading_insert", reading_params(batch), ROW_WIDTH)
                 for key, mark in marks:
                     run.later(*(("state_drop", (key,)) if mark is None else ("state_put", (key, mark))))
                 run.then(self._on_committing(batch[-1].seq if batch else None, len(batch)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -58,6 +58,12 @@ class MemoryStore:
             self.state[mark[0]] = orjson.dumps(mark[1])
         self.rows.append((series, stamp, body, urgent))
         return len(self.rows)
+
+    def append_all(self, stamp: Stamp, rows: Sequence[tuple[int, bytes]]) -> int:
+        taken = 0
+        while taken < len(rows) and self.append(rows[taken][0], stamp, rows[taken][1]):
+            taken += 1
+        return taken
 
     def lost(self, device: str, count: int, reason: str) -> None:
         self.losses.append((device, count, reason))

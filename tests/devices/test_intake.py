@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from gatepost.agent.devices import store_queue
+from gatepost.agent.devices import series_cache, store_queue
 from gatepost.agent.settings.model import ThresholdSettings
+from gatepost.drivers.reading import Reading
 from tests.devices.fakes import Bench, line
 from tests.support.waiting import until
 
@@ -44,9 +45,47 @@ async def test_what_cannot_be_written_or_is_no_reading_is_counted_and_the_rest_g
     assert link.opened == 1
 
 
+async def test_a_chunk_goes_to_the_store_in_order_each_reading_under_its_own_series(bench: Bench):
+    link = await bench.online()
+    shared, percent = {"v": "1"}, {"v": "%"}
+    said = [
+        Reading("a", {"v": 1}, shared),
+        Reading("a", {"v": 2}, shared),
+        Reading("a", {"v": 3}, percent),
+        Reading("b", {"v": 4}, percent),
+        Reading("b", {"v": 5}, percent, urgent=True),
+        Reading("b", {"v": 6, "id": 7}, percent, ("id:odd",)),  # renamed, so its units and flags are others
+        Reading("b", {"v": 8, "w": None}, percent),
+        Reading("b", {"v": 9}, percent, quality="uncertain"),
+        Reading("b", {"v": 10}, percent, bookmark=("m", 1)),
+        Reading("b", {"v": 11}, percent),
+    ]
+    bench.devices._sessions["d"].pipeline._feed = lambda _: said
+    link.say(b"x")
+    kept = bench.store.readings()
+    assert [one["v"] for one in kept] == [1, 2, 3, 4, 5, 6, 8, 9, 10, 11]
+    assert [one["metric_type"] for one in kept] == [*"aaa", *"bbbbbbb"]
+    assert [one["units"]["v"] for one in kept] == ["1", "1", *["%"] * 8]
+    assert [one["flags"] for one in kept] == [*[[]] * 5, ["id_:odd"], ["w:no-value"], [], [], []]
+    assert [one["quality"] for one in kept] == [*["good"] * 7, "uncertain", "good", "good"]
+    assert bench.store.values("urgent") == [False] * 4 + [True] + [False] * 5
+    assert (bench.view()["readings"], bench.view()["decoded"]) == (10, 10)
+
+
+async def test_what_makes_up_flags_without_end_keeps_them_in_a_chunk_too(bench: Bench, monkeypatch):
+    monkeypatch.setattr(series_cache, "MAX_SERIES", 1)
+    link = await bench.online()
+    units: dict[str, str] = {}
+    said = [Reading("a", {"v": at}, units, flags) for at, flags in enumerate([(), ("x",), ("x",), ()])]
+    said[2].flags = said[1].flags
+    bench.devices._sessions["d"].pipeline._feed = lambda _: said
+    link.say(b"x")
+    assert [one["flags"] for one in bench.store.readings()] == [[], ["x"], ["x"], []]
+
+
 async def test_a_store_that_fails_is_counted_and_never_raises_into_the_link(bench: Bench, monkeypatch):
     link = await bench.online()
-    monkeypatch.setattr(bench.devices._sessions["d"].queue, "_append", lambda *row: 1 / 0)
+    monkeypatch.setattr(bench.devices._sessions["d"].queue, "_append_all", lambda *row: 1 / 0)
     link.say(line(v=1))
     assert bench.view()["faults"]["not-stored"] == 1
 

@@ -270,4 +270,4 @@ def test_columns_are_the_numbers_of_each_body(bodies):
     for text, seq in zip(texts, seqs, strict=True):
         for name, value in numbers(text):
             told.setdefault(name, ([], seq))[0].append(value)
-    assert {name: (values, seq) for name, values, seq in columns(texts, list(seqs))} == told
+    assert {name: (list(values), seq) for name, values, seq in columns(texts, list(seqs))} == told

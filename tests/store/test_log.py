@@ -14,7 +14,7 @@ from gatepost.agent.core.errors import StoreError
 from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import EVENT, URGENT
 from gatepost.agent.store.ranges import FOREVER
-from gatepost.agent.store.writer import QUEUE_ROWS
+from gatepost.agent.store.writer import QUEUE_BYTES, QUEUE_ROWS, ROW_COST
 from tests.store.conftest import GOOD, database
 from tests.support.clock import LoopClock
 from tests.support.waiting import until
@@ -123,6 +123,36 @@ async def test_a_full_queue_says_so_and_room_comes_back(start: Any) -> None:
         assert taken == QUEUE_ROWS
         await asyncio.wait_for(run.store.wait_until_writable(), 10)
         assert run.put(taken)
+
+
+async def test_readings_of_one_moment_are_taken_together_as_far_as_there_is_room(start: Any) -> None:
+    async with start(StoreSettings(commit_interval=3600.0)) as run:
+        writer, series = run.store.writer, run.store.series("d", None, GOOD)
+        rows = [(series, b'{"n":%d}' % value) for value in range(QUEUE_ROWS)]
+        now = run.clock.now()
+        assert run.store.append_all(now, rows[:5]) == 5
+        assert run.store.append_all(now, rows[5:]) == QUEUE_ROWS - 5
+        assert run.store.append_all(now, rows[:5]) == 0
+        writer.together = True  # may be beyond the bound
+        assert run.store.append_all(now, rows[:5]) == 5
+        writer.together = False
+        writer.refuse("why not")
+        assert run.store.append_all(now, rows[:1]) == 0
+        writer.refuse(None)
+        await run.store.stored(writer.next_seq - 1, hurry=True)
+        assert await run.numbers() == [*range(QUEUE_ROWS), *range(5)]
+        (first,) = await run.store.queries.page(0, 1, 2, 10)
+        assert (first.wall, first.mono) == (now.wall, now.mono)
+
+
+async def test_many_octets_of_one_moment_are_taken_up_to_the_bound(start: Any) -> None:
+    async with start(StoreSettings(commit_interval=3600.0)) as run:
+        series, body = run.store.series("d", None, GOOD), b'{"n":"%b"}' % (b"x" * 1_000_000)
+        taken = run.store.append_all(run.clock.now(), [(series, body)] * 10)
+        assert taken == -(-QUEUE_BYTES // (len(body) + ROW_COST))
+        assert run.store.writer.full
+        await run.store.stored(run.store.writer.next_seq - 1)
+        assert run.store.head == taken
 
 
 async def test_counted_losses_become_one_gap_that_is_forwarded(start: Any) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gatepost.agent.store.damage import carve
 from gatepost.agent.store.damage.salvage import check
-from gatepost.agent.store.model import PACKED, URGENT, Record, checksum, is_sound, reading_row, record_from
+from gatepost.agent.store.model import PACKED, URGENT, Record, checksum, is_sound, reading_params, record_from
 from gatepost.agent.store.packed_samples import SMALLEST, pack, unpack
 from tests.store.conftest import database
 
@@ -95,8 +95,8 @@ def test_unusual_texts_come_back_as_they_were(text: bytes) -> None:
 def test_bodies_without_samples_stay_as_they_are() -> None:
     assert pack(b'{"spo2":97,"pad":"' + b"x" * 500 + b'"}') is None
     record = Record(1, 1, 2, 3, URGENT, body_of([1, 2, 3]))
-    assert reading_row(record)[4] == URGENT
-    assert record_from(*reading_row(record)[:5], reading_row(record)[6]) == record
+    assert tuple(reading_params([record]))[4] == URGENT
+    assert record_from(*tuple(reading_params([record]))[:5], tuple(reading_params([record]))[6]) == record
 
 
 @given(st.binary(max_size=200), st.integers(0, 10**6), st.integers(0, 7))

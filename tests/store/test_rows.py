@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gatepost.agent.store.damage import carve
 from gatepost.agent.store.damage.salvage import check
-from gatepost.agent.store.model import ALL, Record, checksum, is_sound, reading_row, record_from, whole_body
+from gatepost.agent.store.model import ALL, Record, checksum, is_sound, reading_params, record_from, whole_body
 from tests.store.conftest import database
 
 names = st.text(max_size=5) | st.sampled_from(["{", '{"', "}", '"', "", "spo2"])
@@ -23,7 +23,7 @@ bodies = st.dictionaries(names, values)
 @given(bodies, st.integers(1, 1 << 40), st.integers(0, 7))
 def test_what_is_written_comes_back(members: dict[str, Any], seq: int, bits: int) -> None:
     record = Record(seq, 1 << 46, 1_764_450_000_000_000, 23_000_000_000, bits, orjson.dumps(members))
-    row = reading_row(record)
+    row = tuple(reading_params([record]))
     assert is_sound(row[:5], row[5], row[6])
     assert record_from(*row[:5], row[6]) == record
     assert orjson.loads(whole_body(row[4], row[6])) == orjson.loads(record.body)
@@ -31,14 +31,20 @@ def test_what_is_written_comes_back(members: dict[str, Any], seq: int, bits: int
 
 def test_a_row_is_smaller_than_its_reading() -> None:
     for seq in range(1, 100):
-        *_, crc, body = reading_row(Record(seq, 1, 2, 3, 0, b'{"spo2":97}'))
+        *_, crc, body = reading_params([Record(seq, 1, 2, 3, 0, b'{"spo2":97}')])
         assert body == b'spo2":97'
         assert -(1 << 31) <= crc < 1 << 31  # 4 octets
 
 
+def test_the_checksum_is_that_of_every_version() -> None:
+    row = reading_params([Record(1042, 1 << 46 | 5, 1_764_450_000_123_456, 23_000_111_222, 3, b'{"spo2":97}')])
+    assert row[5] == -1126782771
+    assert checksum(*row[:5], row[6]) == -1126782771 & ALL
+
+
 @pytest.mark.parametrize("body", [b"{}", b'{"{":1}', b'{"{x":{"y":1}}'])
 def test_bodies_that_would_be_taken_for_whole_ones_stay_whole(body: bytes) -> None:
-    assert reading_row(Record(1, 1, 2, 3, 0, body))[6] == body
+    assert reading_params([Record(1, 1, 2, 3, 0, body)])[6] == body
 
 
 async def test_rows_of_version_4_are_read_beside_new_ones(start: Any, tmp_path: Path) -> None:

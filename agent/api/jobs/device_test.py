@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from random import Random
 from typing import Any, cast
 
@@ -122,6 +122,9 @@ class UnkeptReadings:
         values.pop("samples", None)  # a curve says little here
         self._show({"device_id": self._device, **self._common[series - 1], **values, "urgent": urgent})
         return self._seq
+
+    def append_all(self, stamp: Stamp, rows: Sequence[tuple[int, bytes]]) -> int:
+        return sum(self.append(series, stamp, body) > 0 for series, body in rows)
 
     def lost(self, device: str, count: int, reason: str) -> None:
         return None

@@ -62,13 +62,15 @@ def compile_fields(
     if fields or not keep_others or device_time:
         return careful
 
+    units: dict[str, str] = {}  # one for all readings
+
     def direct(members: dict[str, Any]) -> Reading | None:
         for value in members.values():
             if value.__class__ not in PLAIN:
                 return careful(members)
         if "" in members:
             return careful(members)
-        return Reading(metric, members) if members else None
+        return Reading(metric, members, units) if members else None
 
     return direct
 
