@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs
 
 import orjson
 
@@ -83,7 +84,8 @@ class SocketService:
         engine, is_http = self._server.eio, scope["type"] == "http"
         try:
             await self._guard.admit(scope, "open")
-            if b"sid=" not in scope["query_string"] and len(engine.sockets) >= MAX_SOCKETS:
+            known = "sid" in parse_qs(scope["query_string"].decode("latin-1"))  # as Engine.IO looks
+            if not known and len(engine.sockets) >= MAX_SOCKETS:
                 raise Unavailable(f"there are {MAX_SOCKETS} Socket.IO clients already", "try again later")
         except GatepostError as error:
             if is_http:

@@ -147,6 +147,13 @@ async def test_who_never_signs_in_is_ended(gateway, monkeypatch):
         assert await client.packet() == "1"
 
 
+async def test_there_are_no_more_sockets_than_allowed_whatever_the_query_says(gateway, monkeypatch):
+    monkeypatch.setattr("gatepost.agent.api.documents.socket_service.MAX_SOCKETS", 1)
+    assert (await gateway.http.get(URL + "polling")).status_code == 200
+    for more in ("", "&sid=", "&xsid=1"):
+        assert (await gateway.http.get(URL + "polling" + more)).status_code == 503, more
+
+
 HOSTILE = ["x", "4", "42", "42/mqtt,[", "42/mqtt,[7]", "42/other,[1]", "451-/mqtt,[{}]", "4" * 500]
 
 
