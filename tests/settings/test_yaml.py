@@ -84,6 +84,12 @@ def test_an_alias_inside_itself_is_a_problem(read):
     assert "1:11 alias a.b" in told(read("a: &x {b: *x}\n"))
 
 
+@pytest.mark.parametrize("password", ["!S3cret", "*S3cret", "&S3cret", "!<S3cret>", "*S3cret x", "@S3cret", "%S3cret"])
+def test_a_password_that_yaml_takes_for_its_own_is_not_repeated(read, password):
+    found = read(f"brokers: {{b: {{url: mqtt://h, username: u, password: {password}}}}}\n").problems
+    assert "S3cret" not in str(found)
+
+
 def test_a_huge_file_is_refused(read):
     assert told(read("#" * 600_000)) == ["1:1 too-big "]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gatepost.agent.settings.problem import Origin, Path, ProblemReport, quoted
+from gatepost.agent.settings.problem import Origin, Path, ProblemReport
 from gatepost.agent.settings.yaml.nodes import AMBIGUOUS_WORDS, HALF, ListNode, MapEntry, MapNode, Node, ScalarNode
 
 if TYPE_CHECKING:
@@ -103,17 +103,18 @@ class YamlBuilder:
     def _tagged(self, event: Any) -> None:
         tag = event.tag
         if tag is not None and tag != "!" and not tag.startswith(_CORE):
-            hint = (
-                "write a secret as {credential: NAME}, {file: PATH} or {env: NAME}" if "secret" in tag else "remove it"
-            )
-            self._report.error(self.last, self._path(), "tag", f"the YAML tag {quoted(tag)} is not supported", hint)
+            reference = "write a secret as {credential: NAME}, {file: PATH} or {env: NAME}"
+            hint = reference if "secret" in tag else "remove it, or put the value in quotes"
+            # It is not repeated: it may be a password that begins so.
+            self._report.error(self.last, self._path(), "tag", "a YAML tag (!) is not supported", hint)
 
     def _alias(self, anchor: str) -> bool:
         found = self._anchors.get(anchor)
         if found is None:
             inside = any(opened.anchor == anchor for opened in self._open)
-            message = f"*{anchor} " + ("is used inside itself" if inside else "is not defined before it")
-            self._report.error(self.last, self._path(), "alias", message, f"define it with &{anchor} before")
+            message = "an alias (*) that is " + ("used inside itself" if inside else "not defined before it")
+            hint = "define it with & before, or put the value in quotes"
+            self._report.error(self.last, self._path(), "alias", message, hint)
             self.whole = False
             self._skip()
             return True
