@@ -184,7 +184,9 @@ async def test_what_was_taken_before_the_link_broke_is_not_sent_again(courier: G
     assert (first.taken, again.taken) == (["0", "1", "2", "4", "5"], ["3"])
 
 
-@pytest.mark.parametrize("topic", ["devices/d/commands", "spBv1.0/g/DCMD/e/d", "organizations/o/broadcast"])
+@pytest.mark.parametrize(
+    "topic", ["devices/d/commands", "spBv1.0/g/DCMD/e/d", "organizations/o/broadcast", "gateways/g/desired/confirm"]
+)
 async def test_a_stick_carries_no_commands(courier: Gateway, topic: str) -> None:
     sender = Sender(lambda topic: None)
     importer = BacklogImport(courier.store, courier.context.clock)

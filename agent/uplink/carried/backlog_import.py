@@ -17,8 +17,8 @@ ANSWER_TIME = 30.0  # seconds in which the broker must have acknowledged a messa
 REMEMBERED = 2000  # parcels of each broker; the oldest are forgotten first
 PREFIX = "carried:"
 FINAL = ("broker-topic-wrong", "broker-message-too-large")
-# How topics end on which gateways and devices take commands, in all formats; of Sparkplug it is the third level.
-OF_COMMANDS = ("commands", "broadcast", "rpc", "set", "cmnd")
+# How topics end on which gateways and devices take commands or settings; of Sparkplug it is the third level.
+OF_COMMANDS = ("commands", "broadcast", "rpc", "set", "cmnd", "desired", "confirm")
 SPARKPLUG_COMMANDS = ("NCMD", "DCMD")
 NO_COMMANDS = "its topic is a command topic, and a stick carries readings only"
 MAX_REASON = 300
