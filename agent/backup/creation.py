@@ -56,7 +56,7 @@ def _write(
         archive = ArchiveWriter(stream)
         folder = config.absolute().parent
         named = set(files_named(settings))
-        inside = {path for path in named if path.is_relative_to(folder)}
+        inside = {path for path in named if path.is_relative_to(folder) and ".." not in path.parts}
         for path in sorted({*_settings_files(config.absolute()), *inside}):
             archive.add(f"settings/{path.relative_to(folder)}", path)
         if unit is not None and unit.is_dir():

@@ -194,6 +194,10 @@ def test_a_backup_is_a_new_file_and_says_what_it_leaves_out(stopped: Agent, tmp_
     stopped.settings["brokers"]["a"]["password"] = {"file": str(elsewhere)}
     stopped.write()
     assert str(elsewhere) in gatepost("backup", tmp_path / "c.tar.gz", "--config", stopped.config).stderr
+    around = str(tmp_path / ".." / elsewhere.name)  # a member of that name would keep the archive from being restored
+    stopped.settings["brokers"]["a"]["password"] = {"file": around}
+    stopped.write()
+    assert around in gatepost("backup", tmp_path / "around.tar.gz", "--config", stopped.config).stderr
     elsewhere.unlink()
     if os.geteuid():
         (stopped.folder / "secrets" / "probe").chmod(0)
