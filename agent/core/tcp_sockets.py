@@ -1,4 +1,4 @@
-"""TCP sockets that the agent listens on, and the certificate that it shows there."""
+"""TCP sockets that the agent listens on, the certificate that it shows there, and who counts as one client."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from ipaddress import IPv6Address, ip_address
 
 from gatepost.agent.core.errors import ListenWrong
 from gatepost.agent.core.named_files import check_regular
@@ -44,6 +45,19 @@ async def bind(host: str, port: int, key: str) -> list[socket.socket]:
         why = error.strerror or "failed"
         raise ListenWrong(f"{key}: {host}:{port} cannot be listened at: {why}", f"choose another {key}") from None
     return bound
+
+
+def client_group(address: str) -> str:
+    """Who counts as one client: an IPv4 address, or an IPv6 network of 64 bits."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(IPv6Address(int(found) >> 64 << 64))
+    return str(found)
 
 
 def _one(family: int, address: tuple[object, ...]) -> socket.socket:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from gatepost.agent.core.errors import Unauthenticated
+from gatepost.agent.core.tcp_sockets import client_group
 
 BAD_CREDENTIALS, SLOWED = 0x86, 0x8A  # MQTT 5
 BAD_CREDENTIALS_3, SLOWED_3 = 4, 5  # 3.1.1
@@ -71,7 +72,7 @@ class DeviceAuthenticator:
     ) -> AdmittedClient | RefusedClient:
         """A token that holds is always let in; a password is not compared while its address and name are slowed."""
         name = username if username and len(username) <= LONGEST_NAME else ""
-        pair = f"mqtt {address} {name}"
+        pair = f"mqtt {client_group(address)} {name}"
         verdict = self._judge(name, password or b"", certificate, self._slowed.locked(pair) > 0)
         if isinstance(verdict, RefusedClient) and not verdict.slowed:
             self._slowed.failed(pair)

@@ -5,9 +5,10 @@ import asyncio
 import msgspec
 import pytest
 
-from gatepost.agent.api.auth.rate_limits import FREE, LONGEST, TABLE, AddressLockout, RateLimiter, group
+from gatepost.agent.api.auth.rate_limits import FREE, LONGEST, TABLE, AddressLockout, RateLimiter
 from gatepost.agent.api.auth.topic_permissions import allows, covers
 from gatepost.agent.api.http import refusal_delay
+from gatepost.agent.core.tcp_sockets import client_group
 from gatepost.agent.core.topic_filter import is_filter
 
 
@@ -71,7 +72,7 @@ def test_failed_attempts_lock_out_ever_longer_and_are_forgiven():
     ],
 )
 def test_an_ipv6_network_is_one_client(address, client):
-    assert group(address) == client
+    assert client_group(address) == client
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from gatepost.agent.core.clock import US
 from gatepost.agent.devices.status_view import view_of
 from gatepost.agent.listener import socket_watch
+from gatepost.agent.listener.authentication import RefusedClient
 from gatepost.agent.listener.packets import ConnectPacket, PublishPacket, SignalPacket, WillMessage, encode
 from gatepost.agent.listener.properties import DISCONNECT, PINGRESP
 from gatepost.agent.listener.websocket import WebSocketLayer
@@ -87,6 +88,15 @@ async def test_guesses_are_slowed_and_a_token_is_not(tmp_path: Path, version: in
             assert client.connack.code == 0
         async with rig.client("other", version) as client:
             assert client.connack.code == 0
+
+
+async def test_guesses_of_one_ipv6_network_are_slowed_together(tmp_path: Path) -> None:
+    async with ListenerRig(tmp_path, {"plug-3": {"password": "twelve-octets"}}) as rig:
+        judge = rig.server.authenticator.judge
+        verdicts = [judge(f"2001:db8::{each}", "plug-3", b"guess", None) for each in range(7)]
+        assert isinstance(verdicts[-1], RefusedClient)
+        assert verdicts[-1].slowed
+        assert not isinstance(judge("2001:db8:0:1::1", "plug-3", b"twelve-octets", None), RefusedClient)
 
 
 async def test_a_device_that_another_one_carries_does_not_connect(tmp_path: Path) -> None:

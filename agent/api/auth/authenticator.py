@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from gatepost.agent.api.agent_interface import AgentInterface
 from gatepost.agent.api.asgi import Scope
 from gatepost.agent.api.auth.principal import EVERY_TOPIC, Needed, Principal
-from gatepost.agent.api.auth.rate_limits import AddressLockout, RateLimiter, group
+from gatepost.agent.api.auth.rate_limits import AddressLockout, RateLimiter
 from gatepost.agent.api.auth.sessions import (
     SAFE,
     LoginSession,
@@ -27,6 +27,7 @@ from gatepost.agent.api.auth.tokens import PREFIX, WRONG, ApiToken, TokenStore
 from gatepost.agent.audit.access_records import AccessRecords
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import TooMany, Unauthenticated
+from gatepost.agent.core.tcp_sockets import client_group
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +169,7 @@ class Authenticator:
 
 def address_of(scope: Mapping[str, Any]) -> str:
     client = scope.get("client")
-    return "" if client is None else group(client[0])
+    return "" if client is None else client_group(client[0])
 
 
 def bearer(headers: Mapping[bytes, bytes]) -> str | None:

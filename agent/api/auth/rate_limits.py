@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address
 
 from gatepost.agent.core.token_bucket import TokenBucket
 
@@ -13,19 +12,6 @@ FREE = 5  # failed attempts without consequence
 FIRST_LOCK = 2.0  # seconds; twice as many after each further one,
 LONGEST = 900.0  # up to so many
 FORGOTTEN = 3600.0  # seconds after which failed attempts are forgiven
-
-
-def group(address: str) -> str:
-    """Who counts as one client: an IPv4 address, or an IPv6 network of 64 bits."""
-    try:
-        found = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(IPv6Address(int(found) >> 64 << 64))
-    return str(found)
 
 
 class RateLimiter:

@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from gatepost.agent.api.asgi import ASGIApp
-from gatepost.agent.api.auth.rate_limits import group
 from gatepost.agent.core.lazy_modules import import_lazily
+from gatepost.agent.core.tcp_sockets import client_group
 
 if not TYPE_CHECKING:
     import_lazily("uvicorn")  # its submodules are enough
@@ -115,8 +115,9 @@ class BoundedH11Protocol(H11Protocol):
             return True
         if self.client is None:
             return False
-        mine = group(self.client[0])
-        return sum(other.client is not None and group(other.client[0]) == mine for other in held) > self._limits.address
+        mine = client_group(self.client[0])
+        same = sum(other.client is not None and client_group(other.client[0]) == mine for other in held)
+        return same > self._limits.address
 
     def _wait(self, seconds: float) -> None:
         self._relax()
