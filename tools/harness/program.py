@@ -89,8 +89,13 @@ class Program:
         return proc.usage(self.pid)
 
     def opened(self, ports: list[str], timeout: float = 20.0) -> None:
-        """Waits until it has all these ports open."""
-        wait_for(f"{self.name} opening its ports", lambda: set(ports) <= proc.opened(self.pid), timeout)
+        """Waits until it has all these ports open; raises HelperFailed with what its log says of those that are not:
+        an agent that was left behind holds a PTY when its number is given out again."""
+        try:
+            wait_for(f"{self.name} opening its ports", lambda: set(ports) <= proc.opened(self.pid), timeout)
+        except TimeoutError as error:
+            missing = ", ".join(sorted(set(ports) - proc.opened(self.pid)))
+            raise HelperFailed(f"{error} ({missing}): {self.tail()}") from None
 
     def tail(self, size: int = 1500) -> str:
         text = self.log.read_text("utf-8", "replace") if self.log.exists() else ""
