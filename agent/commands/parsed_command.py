@@ -10,6 +10,7 @@ import orjson
 
 from gatepost.agent.commands.expiry import parse_time
 from gatepost.agent.commands.model import GATEWAY, CommandRequest, RefusedCommand
+from gatepost.drivers.exact_json import load_json
 
 MAX_PAYLOAD = 64 * 1024
 MAX_ID = 128
@@ -55,15 +56,16 @@ def _read(command: ParsedCommand, request: CommandRequest) -> RefusedCommand | N
     if not request.payload:  # what a subscriber sees when a retained message is cleared
         return RefusedCommand("malformed", "The payload is empty.", EXAMPLE, silent=True)
     try:
-        body = orjson.loads(request.payload)
+        body = load_json(request.payload)
         if not isinstance(body, dict):
             return RefusedCommand("malformed", "The payload is JSON, but not an object.", EXAMPLE)
         signed = {name: value for name, value in body.items() if name != "signature"}
         command.canonical = orjson.dumps(signed, option=orjson.OPT_SORT_KEYS)
-    except orjson.JSONDecodeError:
+    except ValueError:
         return RefusedCommand("malformed", "The payload is not JSON in UTF-8.", EXAMPLE)
-    except TypeError:  # the encoder's bound is lower than the decoder's
-        return RefusedCommand("malformed", "The payload is nested too deeply.", EXAMPLE)
+    except TypeError:  # what is read and cannot be written
+        message = "The payload is nested too deeply, or holds a number that 64 bits do not hold."
+        return RefusedCommand("malformed", message, EXAMPLE)
     return _fill(command, body)
 
 

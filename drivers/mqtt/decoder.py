@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from gatepost.drivers.exact_json import load_json
 from gatepost.drivers.mqtt.message import MqttMessage
 from gatepost.drivers.mqtt.options import MqttOptions, TopicMapping
 from gatepost.drivers.options import METRIC_PATTERN
@@ -213,7 +214,8 @@ class MqttDecoder:
         check_identity(members, message)
         if not isinstance(members.get("id"), str):
             raise RefusedPayload("no-values")
-        message.response = {name: members.get(name) for name in ("id", "status", "result", "error")}
+        response = {name: members.get(name) for name in ("id", "status", "result", "error")}
+        message.response = orjson.loads(orjson.dumps(response, default=str))  # numbers that are too large as text
         return []
 
 
@@ -277,8 +279,8 @@ def _parser(mapping: TopicMapping, faults: Faults) -> Callable[[bytes], dict[str
 
 def parse_json(payload: bytes) -> Any:
     try:
-        return orjson.loads(payload)
-    except orjson.JSONDecodeError:
+        return load_json(payload)
+    except ValueError:
         raise RefusedPayload("not-json") from None
 
 

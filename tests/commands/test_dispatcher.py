@@ -65,6 +65,7 @@ async def test_parameters_may_stand_flat(office: Office, body: dict) -> None:
         (b"[1]", "malformed", "not an object"),
         (b"[" * 5000, "malformed", "not JSON"),
         (b'{"command":"read_now","x":' + b"[" * 600 + b"]" * 600 + b"}", "malformed", "deeply"),
+        (b'{"command":"read_now","x":18446744073709551616}', "malformed", "64 bits"),
         (b'{"command":"read_now","x":"' + b"x" * 65536 + b'"}', "malformed", "65536"),
         ({"parameters": {}}, "malformed", "command"),
         ({"command": 7}, "malformed", "command"),

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from gatepost.drivers.exact_json import OversizeNumber
 from gatepost.drivers.reading import BAD, GOOD, Reading
 from gatepost.drivers.serial.lines.formats import VALUE, is_nothing, number
 from gatepost.drivers.serial.lines.patterns import compile_pattern
@@ -21,6 +22,7 @@ Step = Callable[[Any], Any]
 
 PLAIN = frozenset({int, float, bool})
 NAN = "nan"
+OVER_RANGE = "over-range"
 _FLAGGED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./ -]{0,63}")
 
 
@@ -145,6 +147,8 @@ def plain(value: Any) -> Any:
         raise MissingField(NAN)
     if kind is list and value and all(item.__class__ in (int, float) for item in value):
         return value
+    if kind is OversizeNumber or (kind is list and any(item.__class__ is OversizeNumber for item in value)):
+        raise MissingField(OVER_RANGE)
     raise MissingField
 
 
@@ -234,7 +238,9 @@ def _scaler(scale: float, offset: float) -> Callable[[int | float], int | float]
 
     def bounded(value: int | float) -> int | float:
         result = apply(value)
-        return result if -(2**63) <= result < 2**63 else float(result)
+        if result.__class__ is int and not -(1 << 63) <= result < 1 << 64:
+            raise MissingField(OVER_RANGE)
+        return result
 
     return bounded
 

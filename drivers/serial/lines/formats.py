@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import orjson
-
+from gatepost.drivers.exact_json import LEAST, MOST, OversizeNumber, load_json
 from gatepost.drivers.reading import Faults
 from gatepost.drivers.serial.lines.patterns import compile_pattern
 
@@ -42,9 +41,17 @@ def is_nothing(text: str) -> bool:
 
 
 def number(text: str) -> int | float | None:
-    """The number that `text` spells in decimal, else None."""
+    """The number that `text` spells in decimal, else None; None too for an integer that 64 bits do not hold: its digits
+    are not to change."""
     try:
-        found = int(text) if "." not in text and len(text) <= _DIGITS else float(text)
+        if "." not in text and len(text) <= _DIGITS:
+            found: int | float = int(text)
+        elif "." not in text and text.strip().lstrip("+-").isdecimal():
+            found = int(text)
+            if not LEAST <= found <= MOST:
+                return None
+        else:
+            found = float(text)
     except ValueError:
         try:
             found = float(text)
@@ -66,12 +73,11 @@ def scalar(text: str) -> Any:
 
 def json_lines(encoding: str, faults: Faults) -> Parse:
     """Objects; a number or a list of numbers alone is `value`. Bare NaN and Infinity, which no JSON has, are null."""
-    loads = orjson.loads
     utf8 = encoding.lower().replace("-", "").replace("_", "") in ("utf8", "ascii", "usascii")
 
     def parse(line: bytes) -> dict[str, Any]:
         try:
-            found = loads(line) if utf8 else loads(line.decode(encoding, "replace"))
+            found = load_json(line) if utf8 else load_json(line.decode(encoding, "replace"))
         except ValueError:
             found = second_look(line)
         if found.__class__ is dict:
@@ -85,7 +91,7 @@ def json_lines(encoding: str, faults: Faults) -> Parse:
         if "\ufffd" in text:
             faults.add("encoding", f"octets that are not {encoding}")
         try:
-            return loads(_BARE.sub(r"\1null", text).strip(" \t\0"))
+            return load_json(_BARE.sub(r"\1null", text).strip(" \t\0"))
         except ValueError:
             raise BadLine("not-json") from None
 
@@ -159,4 +165,4 @@ def regex_lines(decode: Callable[[bytes], str], pattern: str) -> Parse:
 
 
 def _is_number(value: Any) -> bool:
-    return value.__class__ in (int, float)
+    return value.__class__ in (int, float, OversizeNumber)

@@ -51,6 +51,18 @@ def test_any_payload(payload: bytes) -> None:
             assert found or message.refusal
 
 
+def test_a_number_that_cannot_be_kept_as_it_is_has_no_value() -> None:
+    payload = b'{"count": 18446744073709551616, "t": 36.6, "u": 18446744073709551615, "v": 1e400}'
+    (reading,) = made().decoder().feed(MqttMessage("data", payload, "d"))
+    assert isinstance(reading, Reading)
+    assert reading.values == {"t": 36.6, "u": 18446744073709551615}
+    assert reading.flags == ("count:over-range", "v:over-range")
+    message = MqttMessage("responses", b'{"id": "x", "status": "done", "result": {"n": 18446744073709551616}}', "d")
+    made().decoder().feed(message)
+    assert message.response is not None
+    assert message.response["result"] == {"n": "18446744073709551616"}
+
+
 def dumped(value: object) -> bytes:
     try:
         return orjson.dumps(value)
