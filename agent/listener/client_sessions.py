@@ -73,6 +73,7 @@ class ClientSession(Struct, eq=False):
     will_timer: asyncio.TimerHandle | None = None
     last_id: int = 0
     ticket: int = 0  # the commit that holds what is kept of it
+    is_kept: bool = False  # the store has something of it, also from an earlier run
 
     @property
     def key(self) -> str:
@@ -130,6 +131,7 @@ class ClientSessions:
                 self._note(KEY + name, None)
                 continue
             session = ClientSession(device, client_id, kept.expiry, dict(kept.subscriptions), set(kept.received))
+            session.is_kept = True
             gone = 0.0 if kept.ended is None else max(0.0, (now - kept.ended) / US)
             if gone >= kept.expiry:
                 self._note(session.key, None)
@@ -178,7 +180,7 @@ class ClientSessions:
             if timer is not None:
                 timer.cancel()
         session.give_up(why)
-        if session.expiry or session.ticket:  # ticket: it was kept once, and must not come back at the next start
+        if session.is_kept:  # or it would come back at the next start
             self._note(session.key, None)
         self.on_end(session)
 
@@ -186,7 +188,7 @@ class ClientSessions:
         """Have the store keep it as it is now, with what else is committed next; the ticket of that commit. Nothing is
         kept of a session that ends with its connection."""
         if session.expiry:
-            session.ticket = self._note(session.key, session.kept(ended))
+            session.ticket, session.is_kept = self._note(session.key, session.kept(ended)), True
         return session.ticket
 
     def _expire(self, session: ClientSession, seconds: float) -> None:

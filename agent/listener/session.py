@@ -216,6 +216,9 @@ class ProtocolSession:
         if "authentication_method" in packet.properties:
             self.refuse(BAD_AUTHENTICATION_METHOD)
             raise PacketError(BAD_AUTHENTICATION_METHOD, "an authentication method is not available")
+        if "authentication_data" in packet.properties:
+            self.refuse(PROTOCOL_ERROR)
+            raise PacketError(PROTOCOL_ERROR, "authentication data without a method")  # §3.1.2.11.10
         return packet
 
     def _publish(self, packet: PublishPacket) -> PublishPacket | RepeatedMessage | None:

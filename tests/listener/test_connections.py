@@ -304,6 +304,18 @@ async def test_sessions_outlive_connections_and_the_agent(tmp_path: Path) -> Non
         assert len(rig.server.sessions) == 0
 
 
+async def test_a_session_of_an_earlier_run_that_ends_with_its_connection_does_not_come_back(tmp_path: Path) -> None:
+    connect = {"clean": False, "properties": {"session_expiry": 7200}}
+    async with ListenerRig(tmp_path, {"plug-3": {}}) as rig, rig.client(version=MQTT_5, **connect) as client:
+        await client.subscribe("devices/plug-3/commands")
+    async with ListenerRig(tmp_path, {"plug-3": {}}) as rig:
+        async with rig.client(version=MQTT_5, clean=False) as client:
+            assert client.connack.session_present
+        await until(lambda: not len(rig.server.sessions))
+    async with ListenerRig(tmp_path, {"plug-3": {}}) as rig:
+        assert len(rig.server.sessions) == 0
+
+
 async def test_a_session_that_was_given_up_does_not_come_back(tmp_path: Path) -> None:
     connect = {"clean": False, "properties": {"session_expiry": 7200}}
     async with ListenerRig(tmp_path, {"plug-3": {}}) as rig, rig.client(version=MQTT_5, **connect) as client:

@@ -159,6 +159,10 @@ FIRST = {  # the first packet, and the octets that answer it
         encode(ConnectPacket(MQTT_5, "c", properties={"authentication_method": "x"}), MQTT_5),
         b"\x20\x03\x00\x8c\x00",
     ),
+    "authentication data without a method": (
+        encode(ConnectPacket(MQTT_5, "c", properties={"authentication_data": b"x"}), MQTT_5),
+        b"\x20\x03\x00\x82\x00",
+    ),
 }
 
 
