@@ -27,7 +27,8 @@ SCHEMA = 1
 
 class AccountMessage(msgspec.Struct, frozen=True):
     """Account of one start: of the readings from number `from_seq` to `upto_seq`, `sent` were acknowledged by the
-    broker, each counted once; `skipped` were not for it, `gaps` were dropped before it could take them."""
+    broker, each counted once; `skipped` were not for it, `gaps` were dropped before it could take them. `owed`:
+    readings of all starts that the broker is still to get."""
 
     schema: int
     gateway_id: str
@@ -38,12 +39,14 @@ class AccountMessage(msgspec.Struct, frozen=True):
     sent: int
     skipped: int
     gaps: int
+    owed: int
     timestamp: str
 
 
 class _Told(NamedTuple):
     sent: int
     last: int
+    owed: int
 
 
 class DeliveryAccounts:
@@ -100,13 +103,21 @@ class DeliveryAccounts:
         broker, told = self._broker, self._told
         if broker is None:
             return False
+        try:
+            owed = await self._store.backlog.owed_to(broker)
+        except StoreError as error:
+            log.debug("an account was not made: %s", error.message)
+            self._all = everything
+            return True
+        if told is not self._told:
+            return False  # another broker is counted by now
         account = self._store.backlog.position(broker).account
         for epoch, counts in list(account.epochs.items()) if account is not None else ():
-            now = _Told(counts.sent, counts.last)
+            now = _Told(counts.sent, counts.last, owed)
             if not everything and told.get(epoch) == now:
                 continue
             try:
-                await self._publish(self._message(broker, epoch, counts))
+                await self._publish(self._message(broker, epoch, counts, owed))
             except NotConnected:
                 return False  # the next connection tells all
             except UplinkError as error:
@@ -115,15 +126,15 @@ class DeliveryAccounts:
             if told is not self._told:
                 return False  # another broker is counted by now
             told[epoch] = now
-            if account is not None and now == _Told(counts.sent, counts.last) and self._is_over(broker, epoch):
+            if account is not None and now == _Told(counts.sent, counts.last, owed) and self._is_over(broker, epoch):
                 account.forget(epoch)
                 told.pop(epoch)
         return False
 
-    def _message(self, broker: str, epoch: str, counts: EpochAccount) -> AccountMessage:
+    def _message(self, broker: str, epoch: str, counts: EpochAccount, owed: int) -> AccountMessage:
         now = rfc3339(self._clock.now().wall)
         numbers = (counts.first, counts.last, counts.sent, counts.skipped, counts.gaps)
-        return AccountMessage(SCHEMA, self._gateway, epoch, broker, *numbers, now)
+        return AccountMessage(SCHEMA, self._gateway, epoch, broker, *numbers, owed, now)
 
     def _is_over(self, broker: str, epoch: str) -> bool:
         """Whether nothing more comes of this start."""

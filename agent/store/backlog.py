@@ -87,6 +87,11 @@ class DeliveryBacklog:
         give_up = self._clock.monotonic() + SEARCH_SECONDS
         return [await self._undelivered(broker, give_up) for broker in self.brokers or ()]
 
+    async def owed_to(self, broker: str) -> int:
+        """About how many readings this broker is still to get. Raises StoreError."""
+        found = await self._undelivered(broker, self._clock.monotonic() + SEARCH_SECONDS)
+        return int(found["readings"])
+
     async def mark_for_resend(self, since: int, until: int | None, device: str | None) -> int:
         """Every configured broker is owed the readings of [since, until) again; how many there are."""
         count, runs, before = 0, RangeCollector(), None

@@ -54,21 +54,42 @@ def missing(account: dict[str, Any], listener: Listener) -> int:
     return account["sent"] - sum(epoch == account["epoch"] and lo <= seq <= hi for epoch, seq in arrived(listener))
 
 
-async def test_a_broker_that_is_counted_no_more_while_it_is_told_ends_the_telling(tmp_path: Path) -> None:
+def store_of(owed: list[int], *epochs: str) -> Any:
+    """A store in which a broker owes so many readings whenever it is asked; the last number stays."""
     counts = SimpleNamespace(first=1, last=2, sent=2, skipped=0, gaps=0)
-    epochs = {"e1": counts, "e2": counts}
+    known = dict.fromkeys(epochs, counts)
     position = SimpleNamespace(
-        account=SimpleNamespace(epochs=epochs, forget=epochs.pop), restore_account=lambda *_: True, owed={}
+        account=SimpleNamespace(epochs=known, forget=known.pop), restore_account=lambda *_: True, owed={}
     )
 
     async def nothing(*_: Any) -> dict[str, Any]:
         return {}
 
-    store: Any = SimpleNamespace(
+    async def owed_to(_: str) -> int:
+        return owed.pop(0) if len(owed) > 1 else owed[0]
+
+    return SimpleNamespace(
         key_value=SimpleNamespace(with_prefix=nothing, put=nothing),
-        backlog=SimpleNamespace(position=lambda _: position),
+        backlog=SimpleNamespace(position=lambda _: position, owed_to=owed_to),
         epochs=SimpleNamespace(of=None, span=lambda _: None),
     )
+
+
+async def test_what_is_owed_is_told_when_it_changes() -> None:
+    told = []
+
+    async def publish(message: AccountMessage) -> None:
+        told.append(message.owed)
+
+    clock: Any = HandClock()
+    accounts = DeliveryAccounts(store_of([5, 5, 0], "e1"), GATEWAY, clock, publish)
+    await accounts.keep("a")
+    for _ in range(4):
+        assert await accounts._tell() is False
+    assert told == [5, 0]
+
+
+async def test_a_broker_that_is_counted_no_more_while_it_is_told_ends_the_telling() -> None:
     told = []
 
     async def publish(message: AccountMessage) -> None:
@@ -76,7 +97,7 @@ async def test_a_broker_that_is_counted_no_more_while_it_is_told_ends_the_tellin
         await accounts.keep(None)
 
     clock: Any = HandClock()
-    accounts = DeliveryAccounts(store, GATEWAY, clock, publish)
+    accounts = DeliveryAccounts(store_of([0], "e1", "e2"), GATEWAY, clock, publish)
     await accounts.keep("a")
     accounts.connected()
     assert await accounts._tell() is False
@@ -97,7 +118,7 @@ async def test_what_was_acknowledged_is_counted_once_over_restarts_and_resends(t
             first = await told(app, listener, 300)
             (account,) = first.values()
             assert (account["sent"], account["broker"], account["gateway_id"]) == (300, "a", GATEWAY)
-            assert (account["skipped"], account["gaps"], missing(account, listener)) == (0, 0, 0)
+            assert (account["skipped"], account["gaps"], account["owed"], missing(account, listener)) == (0, 0, 0, 0)
             await app.store.backlog.mark_for_resend(0, None, None)
             link = app.brokers.get("a")
             assert link is not None

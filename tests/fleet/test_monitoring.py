@@ -27,7 +27,7 @@ ROLLOUT = {"id": "r-1", "version": 1, "state": "paused", "reason": f"silence {EV
 
 
 def line(name: str, **more: Any) -> GatewayLine:
-    usual = GatewayLine(name, 3.0, "online", 0.1, 0.0, 0, False, 7, "applied", None)
+    usual = GatewayLine(name, 3.0, "online", 0.1, 0.0, 0, False, 7, "applied", None, 0)
     return usual._replace(**more)
 
 

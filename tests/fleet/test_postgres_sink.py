@@ -96,6 +96,7 @@ async def test_the_status_shows_holes_copies_and_silence(sink: PostgresSink, dat
     await sink.write(parse("gateways/ward-7/account", orjson.dumps(account)))
     await sink.write(readings(1, epoch="z", gateway="ward-8"))
     lines = {line.id: line for line in await gateways(database)}
+    assert lines["ward-7"].owed is None
     assert lines["ward-7"].missing == 0  # what the account counts may be on its way yet
     await database.execute("update account set told_at = now() - interval '2 min'")
     lines = {line.id: line for line in await gateways(database)}
@@ -106,6 +107,8 @@ async def test_the_status_shows_holes_copies_and_silence(sink: PostgresSink, dat
         await sink.write(parse("gateways/ward-7/account", orjson.dumps({**account, "upto_seq": upto, "sent": sent})))
     lines = {line.id: line for line in await gateways(database)}
     assert lines["ward-7"].missing == 1
+    await sink.write(parse("gateways/ward-7/account", orjson.dumps({**account, "epoch": "b", "sent": 0, "owed": 70})))
+    assert [line.owed for line in await gateways(database)] == [70, None]
     await sink.write(readings(4, 9, 10, 11, 12))
     await database.execute("update account set told_at = now() - interval '2 min'")
     lines = {line.id: line for line in await gateways(database)}

@@ -26,7 +26,7 @@ select gateway.id, extract(epoch from now() - gateway.last_seen)::float8 as sile
        least(coalesce(holes.missing, 0), $5::bigint)::bigint as missing, coalesce(lives.copies, false) as copied,
        gateway.desired, desired.status as outcome,
        case when coalesce(desired.status, 'unsigned') in ('trying', 'unsigned')
-            then extract(epoch from now() - desired.released_at)::float8 end as lag
+            then extract(epoch from now() - desired.released_at)::float8 end as lag, waits.owed
 from gateway
 left join desired on desired.gateway_id = gateway.id and desired.version = gateway.desired
 left join (
@@ -56,6 +56,10 @@ left join (
     from arrival where first_live is not null window starts as (partition by gateway_id order by first_live)
   ) as spans group by gateway_id
 ) as lives on lives.gateway_id = gateway.id
+left join (
+  select distinct on (gateway_id) gateway_id, least((body -> 'owed')::text::numeric, $5::bigint)::bigint as owed
+  from account where jsonb_typeof(body -> 'owed') = 'number' order by gateway_id, told_at desc
+) as waits on waits.gateway_id = gateway.id
 order by gateway.id
 """
 
@@ -63,7 +67,7 @@ order by gateway.id
 class GatewayLine(NamedTuple):
     """One gateway as the fleet sees it. Seconds: since it was heard (None: never), its clock's offset, the age of
     readings that waited there, and `lag` since a desired state without outcome was released. `missing` readings by its
-    own account; `outcome` of the `desired` version."""
+    own account, which also says how many it `owed` (None: it does not); `outcome` of the `desired` version."""
 
     id: str
     silent: float | None
@@ -75,6 +79,7 @@ class GatewayLine(NamedTuple):
     desired: int | None
     outcome: str | None
     lag: float | None
+    owed: int | None = None
 
     @property
     def state(self) -> str:
@@ -107,7 +112,8 @@ class GatewayLine(NamedTuple):
         elif self.lag is not None:
             found.append(f"version {self.desired} {self.outcome or 'not answered'} for {self.lag / 60:.0f} min")
         if self.backlog_age > 60:
-            found.append(f"delivers readings of {self.backlog_age / 60:.0f} min ago")
+            waits = f", {self.owed} wait there" if self.owed else ""
+            found.append(f"delivers readings of {self.backlog_age / 60:.0f} min ago{waits}")
         return found
 
 

@@ -65,6 +65,7 @@ _OF_GATEWAY = (
     ("copied", "Whether two boxes use its id.", lambda line: line.copied),
     ("clock_offset_seconds", "Arrival less time of its newest live reading.", lambda line: line.clock_offset),
     ("backlog_age_seconds", "Age of the readings that it delivers late.", lambda line: line.backlog_age),
+    ("owed_readings", "Readings that wait there, by its newest account.", lambda line: line.owed),
     ("desired_lag_seconds", "Time since its desired state was released, without an outcome.", lambda line: line.lag),
     ("desired_failed", "Whether it reverted or refused its desired state.", lambda line: line.outcome in FAILED),
 )

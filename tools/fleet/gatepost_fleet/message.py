@@ -161,7 +161,7 @@ def unpacked(payload: bytes) -> bytes:
 def _check_account(body: dict[str, Any]) -> None:
     _text(body["epoch"]), _text(body["broker"])
     first, last, sent = (_count(body[name], name) for name in ("from_seq", "upto_seq", "sent"))
-    skipped, _ = (_count(body.get(name, 0), name) for name in ("skipped", "gaps"))
+    skipped, *_ = (_count(body.get(name, 0), name) for name in ("skipped", "gaps", "owed"))
     if first > last:
         raise ValueError("from_seq is above upto_seq")
     # Gaps are counted at their first number, and may reach beyond `upto_seq`.
