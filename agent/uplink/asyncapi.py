@@ -138,7 +138,8 @@ def _fleet_channels(topics: Mapping[str, str], command_qos: int) -> Iterator[For
         ("reported", "send", "Report on a version", True,
          "gateway_id version:integer|null status previous:integer hash"),
         ("account", "send", "Account of acknowledged readings of one start", False,
-         "gateway_id epoch broker from_seq:integer upto_seq:integer sent:integer skipped:integer gaps:integer owed:integer"),
+         "gateway_id epoch broker from_seq:integer upto_seq:integer sent:integer skipped:integer gaps:integer "
+         "owed:integer"),
     ):  # fmt: skip
         parts = [member.partition(":") for member in members.split()]
         kinds = {name: kind.split("|") if "|" in kind else kind or "string" for name, _, kind in parts}

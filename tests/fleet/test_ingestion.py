@@ -28,8 +28,15 @@ class Broker:
         self.log: list[str] = []
         self.gate = asyncio.Semaphore(0)
         self.fails = False
+        self.stream = ""
 
-    async def open(self) -> None: ...
+    async def open(self, offset: int | None = None) -> None: ...
+
+    async def offset(self, stream: str) -> int | None:
+        return None
+
+    async def keep_offset(self, stream: str, offset: int) -> None:
+        self.log.append(f"offset {offset}")
 
     async def close(self) -> None: ...
 

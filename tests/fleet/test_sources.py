@@ -26,7 +26,7 @@ from gatepost_fleet.ingestion import Ingestion
 from gatepost_fleet.postgres_sink import PostgresSink
 from gatepost_fleet.sources.catalogue import make_source
 
-KINDS = ("mqtt", "nats", "amqp")
+KINDS = ("mqtt", "nats", "amqp", "amqp+stream")
 
 
 class Cluster:
@@ -39,9 +39,9 @@ class Cluster:
                 self.server: Any = Mosquitto(folder, persistence=True, host="127.0.0.1")
             case "nats":
                 (self.server,) = nats_cluster(folder, 1)
-            case "amqp":
+            case _:
                 (self.server,) = rabbit_cluster(folder, 1)
-        self.url = self.server.url
+        self.url = self.server.url.replace("amqp", kind) if kind.startswith("amqp") else self.server.url
         self.gateway_url = getattr(self.server, "mqtt_url", self.url)
 
 
@@ -53,7 +53,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     except ServerMissing as error:
         pytest.skip(str(error))
     yield one
-    one.server.stop_all() if kind == "amqp" else one.server.kill()
+    one.server.stop_all() if kind.startswith("amqp") else one.server.kill()
 
 
 @asynccontextmanager
@@ -109,3 +109,32 @@ async def test_what_gateways_publish_is_stored_once(cluster: Cluster, postgres: 
         assert await stored(again, "a") == list(range(1, 501))
     finally:
         again.terminate()
+
+
+@pytest.mark.parametrize("cluster", ["amqp+stream"], indirect=True)
+async def test_a_stream_goes_on_where_it_was_and_is_read_anew_where_it_is_another(
+    cluster: Cluster, postgres: LocalPostgres, database: Any
+) -> None:
+    import aiormq
+
+    await cluster.server.start()
+    async with connected(cluster.gateway_url, protocol="3.1.1", client_id="ward-7") as gateway:
+        async with worker(cluster, postgres) as ingestion:
+            await until(lambda: ingestion.counters.state == "running", 40)
+            await publish(gateway, *range(1, 51), epoch="a")
+            await until(lambda: ingestion.counters.stored == 50, 20)
+            async with worker(cluster, postgres, "w2") as other:  # waits: one reads at a time
+                await until(lambda: "RESOURCE_LOCKED" in other.counters.state, 20)
+        await publish(gateway, *range(51, 61), epoch="a")
+        async with worker(cluster, postgres) as ingestion:
+            await until(lambda: ingestion.counters.stored == 10, 40)
+            assert ingestion.counters.repeated == 0
+        connection = await aiormq.connect(cluster.server.url)
+        await (await connection.channel()).queue_delete("gatepost.ingest.stream")
+        await connection.close()
+        async with worker(cluster, postgres) as ingestion:  # its numbers begin anew, below the one that was kept
+            await until(lambda: ingestion.counters.state == "running", 40)
+            await publish(gateway, *range(61, 71), epoch="a")
+            await until(lambda: ingestion.counters.stored == 10, 40)
+    assert await stored(database, "a") == list(range(1, 71))
+    assert await database.fetchval("select next from stream_offset") == 10

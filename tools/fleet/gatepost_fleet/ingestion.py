@@ -12,7 +12,7 @@ from typing import Protocol
 from gatepost.drivers.backoff import Backoff
 from gatepost_fleet.message import Parsed, Report, parse
 from gatepost_fleet.postgres_sink import SinkCount
-from gatepost_fleet.sources.interface import Delivered, Source
+from gatepost_fleet.sources.interface import Delivered, Source, StreamGone
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,8 @@ class Sink(Protocol):
 
     async def open(self) -> None: ...
     async def write(self, items: Sequence[Parsed]) -> SinkCount: ...
+    async def offset(self, stream: str) -> int | None: ...
+    async def keep_offset(self, stream: str, offset: int) -> None: ...
     async def close(self) -> None: ...
 
 
@@ -63,7 +65,7 @@ class Ingestion:
                 began = self._monotonic()
                 try:
                     await self._sink.open()
-                    await self._source.open()
+                    await self._open_source()
                     self._state("running")
                     while True:
                         batch = await self._source.take(BATCH, LINGER)
@@ -78,6 +80,14 @@ class Ingestion:
             await self._give_up()
             await self._source.close()
             await self._sink.close()
+
+    async def _open_source(self) -> None:
+        stream = self._source.stream
+        try:
+            await self._source.open(await self._sink.offset(stream) if stream else None)
+        except StreamGone:
+            await self._sink.keep_offset(stream, 0)
+            raise
 
     async def store(self, batch: list[Delivered]) -> None:
         """Unpack it while the database works on the one before; raises what went wrong with that."""
@@ -111,6 +121,8 @@ class Ingestion:
         """Commit first, acknowledge after."""
         counters = self.counters
         done = await self._sink.write(items)
+        if self._source.stream:
+            await self._sink.keep_offset(self._source.stream, batch[-1].offset)
         await self._source.acknowledge(batch)
         counters.messages += len(batch)
         counters.stored += done.stored

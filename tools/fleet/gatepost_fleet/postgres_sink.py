@@ -92,6 +92,11 @@ insert into event (gateway_id, log_epoch, seq, payload) values ($1, $2, $3, $4::
 """
 
 
+_OFFSET = """
+insert into stream_offset (stream, next) values ($1, $2) on conflict (stream) do update set next = excluded.next
+"""
+
+
 class SinkCount(NamedTuple):
     """What became of a batch: readings stored now, repeats of stored ones, ids with another content, refused."""
 
@@ -132,14 +137,26 @@ class PostgresSink:
         one, two = await self.write(items[:half]), await self.write(items[half:])
         return SinkCount(*map(sum, zip(one, two, strict=True)))
 
+    async def offset(self, stream: str) -> int | None:
+        """How far a stream was read; None = not at all. OSError, asyncpg.PostgresError."""
+        found = await self._opened().fetchval("select next from stream_offset where stream = $1", stream)
+        return None if found is None else int(found)
+
+    async def keep_offset(self, stream: str, offset: int) -> None:
+        """What was read until there is written. OSError, asyncpg.PostgresError."""
+        await self._opened().execute(_OFFSET, stream, offset)
+
+    def _opened(self) -> Any:
+        if self._connection is None:
+            raise OSError("the database is not connected")
+        return self._connection
+
     async def _write(self, items: Sequence[Parsed]) -> SinkCount:
         # Sorted, so that two workers with the same ids wait for each other instead of ending in a deadlock.
         readings = sorted((each for each in items if isinstance(each, Reading)), key=_key)
         reports = [each for each in items if isinstance(each, Report)]
         refused = [each for each in items if isinstance(each, RefusedMessage)]
-        connection = self._connection
-        if connection is None:
-            raise OSError("the database is not connected")
+        connection = self._opened()
         # Readings are one statement and so one transaction. What follows may be lost with the connection: nothing is
         # acknowledged then, and the same batch tells it again.
         stored, clashes = await self._write_readings(connection, readings)

@@ -22,7 +22,7 @@ class FleetSettingsWrong(Exception):
 class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`source` and `sink` are addresses; `${NAME}` in them is a variable, `${file:PATH}` the contents of a file."""
 
-    source: str  # nats://, amqp://, mqtt://; several with commas between them
+    source: str  # nats://, amqp://, amqp+stream://, mqtt://; several with commas between them
     sink: str  # postgresql://, sqlite:// for trials
     group: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,32}$")] = "ingest"  # workers of one group share the messages
     worker: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{0,32}$")] = ""  # mqtt: keeps its session over restarts

@@ -17,6 +17,7 @@ _TABLES = """
 create table if not exists reading (gateway_id text, log_epoch text, seq integer, payload text not null,
   primary key (gateway_id, log_epoch, seq)) without rowid;
 create table if not exists refused (topic text not null, why text not null, payload blob not null);
+create table if not exists stream_offset (stream text primary key, next integer not null);
 """
 
 
@@ -40,6 +41,22 @@ class SqliteSink:
         """Durable when it returns."""
         return await asyncio.to_thread(self._write, items)
 
+    async def offset(self, stream: str) -> int | None:
+        """How far a stream was read; None = not at all."""
+        query = "select next from stream_offset where stream = ?"
+        found = await asyncio.to_thread(lambda: self._opened().execute(query, (stream,)).fetchone())
+        return None if found is None else int(found[0])
+
+    async def keep_offset(self, stream: str, offset: int) -> None:
+        """What was read until there is written."""
+        query = "insert or replace into stream_offset values (?, ?)"
+        await asyncio.to_thread(lambda: self._opened().execute(query, (stream, offset)))
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise OSError("the database is not open")
+        return self._connection
+
     def _open(self) -> sqlite3.Connection:
         # The threads take turns: one call is awaited before the next.
         connection = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
@@ -49,9 +66,7 @@ class SqliteSink:
         return connection
 
     def _write(self, items: Sequence[Parsed]) -> SinkCount:
-        connection = self._connection
-        if connection is None:
-            raise OSError("the database is not open")
+        connection = self._opened()
         stored = repeated = 0
         clashes: list[RefusedMessage] = []
         refused = [each for each in items if isinstance(each, RefusedMessage)]

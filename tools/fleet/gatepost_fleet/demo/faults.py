@@ -91,7 +91,9 @@ class _Ready:
     def __init__(self, batches: Sequence[list[Delivered]]) -> None:
         self._batches = iter(batches)
 
-    async def open(self) -> None: ...
+    stream = ""
+
+    async def open(self, offset: int | None = None) -> None: ...
 
     async def take(self, limit: int, linger: float) -> list[Delivered]:
         return next(self._batches)

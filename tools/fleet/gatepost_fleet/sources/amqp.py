@@ -20,6 +20,8 @@ OPEN_TIMEOUT, CLOSE_TIMEOUT = 30.0, 2.0
 class AmqpSource:
     """Source over one channel; all workers of a group consume its queue."""
 
+    stream = ""
+
     def __init__(self, url: str, group: str, worker: str = "") -> None:
         self._urls = url.split(",")
         self._turn = 0
@@ -28,7 +30,7 @@ class AmqpSource:
         self._channel: Any = None
         self._waiting = WaitingMessages()
 
-    async def open(self) -> None:
+    async def open(self, offset: int | None = None) -> None:
         await self.close()
         self._waiting = WaitingMessages()
         url = self._urls[self._turn % len(self._urls)]
@@ -37,13 +39,20 @@ class AmqpSource:
             async with asyncio.timeout(OPEN_TIMEOUT):
                 self._connection = await aiormq.connect(url)
                 self._channel = channel = await self._connection.channel(publisher_confirms=False)
-                await channel.basic_qos(prefetch_count=PREFETCH)
-                await channel.queue_declare(self._queue, durable=True, arguments={"x-queue-type": "quorum"})
-                for each in FILTERS:
-                    await channel.queue_bind(self._queue, EXCHANGE, routing_key(each))
-                await channel.basic_consume(self._queue, self._on_message)
+                await self._consume(channel)
         except (aiormq.AMQPError, OSError, TimeoutError) as error:
             raise SourceError(f"RabbitMQ: {str(error) or type(error).__name__}") from None
+
+    async def _consume(self, channel: Any) -> None:
+        await channel.basic_qos(prefetch_count=PREFETCH)
+        await self._declare(channel, {"x-queue-type": "quorum"})
+        await channel.basic_consume(self._queue, self._on_message)
+
+    async def _declare(self, channel: Any, arguments: dict[str, Any]) -> None:
+        """The durable queue, which is given what the fleet keeps."""
+        await channel.queue_declare(self._queue, durable=True, arguments=arguments)
+        for each in FILTERS:
+            await channel.queue_bind(self._queue, EXCHANGE, routing_key(each))
 
     async def _on_message(self, message: Any) -> None:
         topic = topic_of_key(message.delivery.routing_key or "")

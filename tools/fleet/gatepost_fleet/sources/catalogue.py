@@ -13,6 +13,8 @@ SOURCES = {
     "tls": ("nats", "NatsSource", "nats"),
     "amqp": ("amqp", "AmqpSource", "amqp"),
     "amqps": ("amqp", "AmqpSource", "amqp"),
+    "amqp+stream": ("stream", "StreamSource", "amqp"),
+    "amqps+stream": ("stream", "StreamSource", "amqp"),
 }
 
 

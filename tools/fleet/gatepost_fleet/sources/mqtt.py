@@ -29,6 +29,8 @@ LARGEST = 16 * 1024 * 1024  # octets of a packet
 class MqttSource:
     """Source over one connection of a worker; the broker shares the messages out among the workers of the group."""
 
+    stream = ""
+
     def __init__(self, url: str, group: str, worker: str = "") -> None:
         parts = urlsplit(url)
         self._endpoint = BrokerEndpoint.parse(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())
@@ -41,7 +43,7 @@ class MqttSource:
         self._lost: asyncio.Future[ConnectionLost] | None = None
         self._connection: MqttConnection | None = None
 
-    async def open(self) -> None:
+    async def open(self, offset: int | None = None) -> None:
         await self.close()
         self._waiting = WaitingMessages()
         lost: asyncio.Future[ConnectionLost] = asyncio.get_running_loop().create_future()

@@ -22,6 +22,8 @@ OPEN_TIMEOUT, CLOSE_TIMEOUT = 10.0, 2.0
 class NatsSource:
     """Source over one connection; all workers of a group share its consumer. Three addresses: three replicas."""
 
+    stream = ""
+
     def __init__(self, url: str, group: str, worker: str = "") -> None:
         self._urls = url.split(",")
         self._group = group
@@ -30,7 +32,7 @@ class NatsSource:
         self._consumer: Any = None
         self._taken: dict[int, Any] = {}  # and not acknowledged, by their identity
 
-    async def open(self) -> None:
+    async def open(self, offset: int | None = None) -> None:
         await self.close()
         try:
             async with asyncio.timeout(OPEN_TIMEOUT):
