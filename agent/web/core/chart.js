@@ -16,6 +16,7 @@ const SPAN = { temperature: 2, heart_rate: 40, pulse_rate: 40, systolic: 60, dia
 const GAP = 6; // times the usual distance of two points is a gap, and
 const GAP_LEAST = 5 * SECOND;
 const EDGE = { left: 48, right: 12, top: 24, bottom: 28 }; // pixels
+const LINE = 18; // pixels that a line of text needs
 const DRAGGED = 8; // pixels: less is a click
 
 // From and to of the scale: with the values and nearby limits inside, and a sensible least span.
@@ -220,7 +221,9 @@ export class HistoryChart extends EventTarget {
       const today = day(tick);
       const first = step < DAY && before !== "" && today !== before;
       before = today;
-      pen.fillText(first ? today : words, Math.max(box.left, Math.min(box.left + box.wide, x(tick))), box.top + box.tall + 8);
+      const label = first ? today : words;
+      const half = pen.measureText(label).width / 2;
+      pen.fillText(label, Math.max(half, Math.min(box.left + box.wide + EDGE.right - half, x(tick))), box.top + box.tall + 8);
     }
   }
 
@@ -241,9 +244,10 @@ export class HistoryChart extends EventTarget {
       pen.lineTo(box.left + box.wide, at);
       pen.stroke();
       pen.setLineDash([]);
+      const above = side === "min" ? at - box.top >= LINE : box.top + box.tall - at < LINE; // on the good side, where that has room
       pen.textAlign = "right";
-      pen.textBaseline = side === "min" ? "bottom" : "top";
-      pen.fillText(t("chart.limit", { value: quantity(value, code) }), box.left + box.wide - 4, at + (side === "min" ? -3 : 3));
+      pen.textBaseline = above ? "bottom" : "top";
+      pen.fillText(t("chart.limit", { value: quantity(value, code) }), box.left + box.wide - 4, at + (above ? -3 : 3));
     }
   }
 
@@ -255,8 +259,8 @@ export class HistoryChart extends EventTarget {
       pen.fillRect(left, box.top, right - left, box.tall);
       pen.fillStyle = colour("--soft");
       pen.textAlign = "center";
-      pen.textBaseline = "top";
-      if (right - left > 56) pen.fillText(t("no-data"), (left + right) / 2, box.top + 4);
+      pen.textBaseline = "middle"; // limits have their words at the edges
+      if (right - left > 56) pen.fillText(t("no-data"), (left + right) / 2, box.top + box.tall / 2);
     }
   }
 

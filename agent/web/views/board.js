@@ -35,8 +35,9 @@ class BoardCell {
   #name = el("span");
   #value = el("span", { class: "number" });
   #unit = el("span", { class: "unit" });
+  #age = el("span", { class: "unit aged" });
   #curve = new Sparkline();
-  element = el("li", { class: "cell" }, el("p", { class: "names" }, this.#place, this.#name), el("p", { class: "big" }, this.#value, " ", this.#unit), this.#curve.element);
+  element = el("li", { class: "cell" }, el("p", { class: "names" }, this.#place, this.#name), el("p", { class: "big" }, this.#value, " ", this.#unit, this.#age), this.#curve.element);
 
   show({ device, name }) {
     const values = state.values.get(device.id);
@@ -51,13 +52,14 @@ class BoardCell {
     if (!kept || shown.kind === "bad") {
       text(this.#value, "–");
       text(this.#unit, shown.kind === "good" ? t("no-reading") : shown.word);
+      text(this.#age, "");
       show(this.#curve.element, false);
       return;
     }
     const words = pair ? `${number(kept.value)}/${number(pair.value)}` : number(kept.value);
     text(this.#value, words);
-    const old = Date.now() - kept.time > OLD ? age(kept.time) : "";
-    text(this.#unit, [kept.value === null ? reasonWords(kept.reason) : unit(kept.unit), old].filter(Boolean).join(" · "));
+    text(this.#unit, kept.value === null ? reasonWords(kept.reason) : unit(kept.unit));
+    text(this.#age, Date.now() - kept.time > OLD ? age(kept.time) : "");
     this.element.style.setProperty("--letters", Math.max(3, words.length + (kept.value === null ? 0 : 0.35 * unit(kept.unit).length)));
     const points = values.past.get(name) ?? [];
     show(this.#curve.element, points.length > 1);

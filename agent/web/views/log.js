@@ -105,7 +105,7 @@ function openAgentLog(place) {
     element.value = value;
     return element;
   };
-  const level = choose(t("log.level"), LEVELS.map((one) => [one, t(`log.level.${one}`)]), "info");
+  const level = choose(t("log.level"), LEVELS.map((one) => [one, `${t("log.level")}: ${t(`log.level.${one}`)}`]), "info");
   const device = choose(t("col.device"), [["", `${t("col.device")}: ${t("all")}`], ...state.devices.map((one) => [one.id, labelOf(one)])], "");
   const search = searchBox(() => again(TYPED));
   const hold = plain(t("log.pause"), () => {

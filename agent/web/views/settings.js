@@ -49,7 +49,7 @@ function openAll(place) {
   }
 
   const origin = (line) => (line.origin === "default" ? el("span", { class: "soft" }, t("set.default")) : el("span", { title: line.origin }, line.origin.split("/").pop()));
-  const row = (line) => [el("div", {}, el("code", {}, line.key), line.help ? el("p", { class: "hint" }, said(translated(line.help))) : null), line.value, origin(line), edit(line)];
+  const row = (line) => [el("div", {}, el("code", {}, line.key), line.help ? el("p", { class: "hint" }, said(translated(line.help))) : null), line.value === "null" ? "–" : line.value, origin(line), edit(line)];
 
   function draw() {
     const wanted = search.value.trim().toLowerCase();

@@ -12,7 +12,7 @@ export function openSignIn(main, enter) {
   const complaint = el("p", { id: "login-error", class: "error", role: "alert" });
   const hint = el("p", { class: "hint", id: "login-hint" }, `${t("sign-in.hint")} `, el("code", {}, "gatepost token create --role operator"), `. ${t("sign-in.or")} `, el("code", {}, "gatepost token browser"), ".");
   const form = el("form", { id: "login", class: "card", "aria-labelledby": "login-title" },
-    el("h1", { id: "login-title" }, t("sign-in")), el("label", { for: "token" }, t("sign-in.token")), field, hint, complaint,
+    el("p", { class: "brand" }, el("img", { src: "/static/icon.svg", alt: "", width: 28, height: 28 }), el("strong", {}, "Gatepost")), el("h1", { id: "login-title" }, t("sign-in")), el("label", { for: "token" }, t("sign-in.token")), field, hint, complaint,
     el("div", { class: "actions" }, el("button", { type: "submit" }, t("sign-in"))));
   async function tryIt(secret) {
     text(complaint, "");
