@@ -68,7 +68,7 @@ export function openAccess(place) {
     const [had, open] = await Promise.all([get("tokens"), get("sessions")]);
     const token = (one) => {
       const label = one.name || one.id;
-      return [label, one.device ?? t(`role.${one.kiosk ? "kiosk" : one.role}`), when(one.created), one.expires ? moment(one.expires) : t("token.never"), when(one.used), cross("token.revoke", label, () => revoke(one, label))];
+      return [label, one.device ? [t("col.device"), ...(one.device === one.name ? [] : [one.device])].join(" ") : t(`role.${one.kiosk ? "kiosk" : one.role}`), when(one.created), one.expires ? moment(one.expires) : t("token.never"), when(one.used), cross("token.revoke", label, () => revoke(one, label))];
     };
     tokens.replaceChildren(table(t("tokens"), [t("token.name"), t("token.role"), t("token.created"), t("token.expires"), t("session.seen"), ""], had.tokens.map(token), t("token.none")));
     const session = (one) => [one.name, known(`role.${one.role}`, one.role), when(one.opened), when(one.seen), one.address, cross("session.end", one.name, () => end(one))];

@@ -45,7 +45,7 @@ class BrokerCard {
       [t("broker.backlog"), [count, oldest, this.#drain(broker, owed)].filter(Boolean).join(", ")],
       [t("broker.delivered"), number(broker.delivered)],
       [t("broker.dead"), broker.dead_letters ? number(broker.dead_letters) : ""],
-      [t("broker.since"), when(broker.since)],
+      [t("broker.since"), when(broker.offline_since ?? broker.since)],
       [t("broker.next"), broker.next_attempt_in === null ? "" : t("in", { span: span(broker.next_attempt_in) })],
       [t("broker.address"), broker.endpoint ?? broker.url],
       [t("broker.format"), broker.settings?.format ?? broker.format],

@@ -27,7 +27,7 @@ const TABS = {
     none: "no-commands",
     async load(cursor) {
       const found = await get(`commands?limit=${LIMIT}${cursor ? `&cursor=${cursor}` : ""}`);
-      const row = (entry) => [stamp(entry.recorded), deviceLink(entry.device_id), entry.command, outcome(entry.status), entry.source, entry.response?.error?.message ?? ""];
+      const row = (entry) => [stamp(entry.recorded), entry.device_id ? deviceLink(entry.device_id) : t("gateway.id"), entry.command, outcome(entry.status), entry.source, entry.response?.error?.message ?? ""];
       return { rows: found.commands.map(row), cursor: found.cursor };
     },
   },
