@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from gatepost.agent.api.http import refusal_delay
 from gatepost.agent.api.routes import ROUTES, document_routes
 from gatepost.agent.api.schemas.openapi import document
 from tests.api.real import running, written
@@ -69,7 +70,8 @@ class Agent:
 
 @pytest.fixture(scope="module")
 def agent():
-    with tempfile.TemporaryDirectory(prefix="gp-") as folder:
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(prefix="gp-") as folder:
+        patch.setattr(refusal_delay, "HOLD", 0.0)  # most of what is asked is refused; test_limits.py sees that it waits
         served = Agent(Path(folder))
         yield served
         served.close()
