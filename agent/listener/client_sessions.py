@@ -16,6 +16,7 @@ from msgspec import Struct, field
 
 from gatepost.agent.core.clock import US, Clock
 from gatepost.agent.listener.packets import WillMessage
+from gatepost.agent.listener.session import ClientOverruns
 from gatepost.agent.store import Store
 
 KEY = "mqtt-session:"
@@ -115,6 +116,7 @@ class ClientSessions:
         self._note = store.writer.note
         self._kept = store.key_value
         self._clock = clock
+        self.overruns = ClientOverruns()
         self._sessions: dict[tuple[str, str], ClientSession] = {}
 
     def __len__(self) -> int:

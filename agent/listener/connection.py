@@ -50,7 +50,7 @@ class DeviceConnection(asyncio.BufferedProtocol):
     )  # fmt: skip
 
     def __init__(self, server: ConnectionOwner, websocket: OctetLayer | None) -> None:
-        self.session = ProtocolSession(server.limits)
+        self.session = ProtocolSession(server.limits, server.sessions.overruns)
         self.device = ""
         self.client: ClientSession | None = None
         self.token = ""

@@ -43,8 +43,9 @@ from gatepost.agent.listener.wire import PROTOCOL_ERROR, TOO_LARGE, PacketError,
 
 CONNECT_LIMIT = 4096  # octets of the first packet
 ALIASES = 10  # topic aliases of a client
+MOST_OVERRUNS = 1000  # clients that are remembered
 MOST_RECEIVED = 1000  # QoS 2 messages that were received and never released
-NO_LIMIT = 1 << 30  # 5 has its receive maximum, and is hung up on beyond it
+NO_LIMIT = 1 << 30  # 5 has its receive maximum, and is hung up on beyond it, once
 REFUSED = 0x80  # reason codes from here on say no
 BAD_AUTHENTICATION_METHOD, RECEIVE_MAXIMUM_EXCEEDED, ALIAS_INVALID = 0x8C, 0x93, 0x94
 UNKNOWN_PACKET_ID, IDENTIFIERS_NOT_SUPPORTED, WILL_ANYWAY = 0x92, 0xA1, 0x04
@@ -94,6 +95,23 @@ class _DueAck(Struct, gc=False):
     ends: bool  # the packet id is free with it
 
 
+class ClientOverruns:
+    """Client ids that have sent more than the receive maximum. Some libraries send all that they have kept as soon as
+    they are connected, each time anew: hung up on each time, they would never be rid of it. After the first time
+    they are kept from sending more, as clients of 3.1.1 are."""
+
+    def __init__(self) -> None:
+        self._clients: dict[str, None] = {}
+
+    def add(self, client_id: str) -> None:
+        self._clients[client_id] = self._clients.pop(client_id, None)
+        if len(self._clients) > MOST_OVERRUNS:
+            del self._clients[next(iter(self._clients))]
+
+    def __contains__(self, client_id: str) -> bool:
+        return client_id in self._clients
+
+
 class ProtocolSession:
     """`feed` octets, take `next` until it gives None, answer each; `output` is what is to be written. CONNECT is
     answered with `accept` or `refuse` before the next intent is taken.
@@ -103,12 +121,12 @@ class ProtocolSession:
     """
 
     __slots__ = (
-        "_aliases", "_client_limit", "_due", "_expiry_zero", "_explains", "_flight", "_limits", "_most", "_out",
-        "_received", "_splitter", "accepted", "ended", "keepalive", "paused", "receive_maximum", "unacknowledged",
-        "version",
+        "_aliases", "_client_id", "_client_limit", "_due", "_expiry_zero", "_explains", "_flight", "_limits", "_most",
+        "_out", "_overruns", "_received", "_splitter", "accepted", "ended", "keepalive", "paused", "receive_maximum",
+        "unacknowledged", "version",
     )  # fmt: skip
 
-    def __init__(self, limits: ProtocolLimits) -> None:
+    def __init__(self, limits: ProtocolLimits, overruns: ClientOverruns) -> None:
         self.version = MQTT_3
         self.keepalive = 0  # seconds; 0 before CONNECT was accepted
         self.accepted = False
@@ -117,6 +135,8 @@ class ProtocolSession:
         self.receive_maximum = 65_535  # of the client
         self.unacknowledged = 0  # messages that wait for the disk
         self._limits = limits
+        self._overruns = overruns
+        self._client_id = ""
         self._most = limits.window  # of those
         self._splitter = PacketSplitter(CONNECT_LIMIT)
         self._out: list[bytes] = []
@@ -236,7 +256,8 @@ class ProtocolSession:
             if packet.dup:
                 return None  # the same message once more: one reading, one acknowledgement
             raise PacketError(PROTOCOL_ERROR, "a packet id that is in use")
-        if self.version == MQTT_5 and len(self._flight) >= self._limits.window:
+        if self._most == NO_LIMIT and len(self._flight) >= self._limits.window:
+            self._overruns.add(self._client_id)
             raise PacketError(RECEIVE_MAXIMUM_EXCEEDED, "more unacknowledged messages than the receive maximum")
         if packet.qos == 2 and len(self._received) >= MOST_RECEIVED:
             raise PacketError(RECEIVE_MAXIMUM_EXCEEDED, "too many messages that are never released")
@@ -286,7 +307,9 @@ class ProtocolSession:
         keepalive = min(packet.keepalive or limits.keepalive_max, limits.keepalive_max)
         properties: dict[str, Any] = {}
         if self.version == MQTT_5:
-            self._most = NO_LIMIT
+            self._client_id = packet.client_id
+            if packet.client_id not in self._overruns:
+                self._most = NO_LIMIT
             self.receive_maximum = packet.properties.get("receive_maximum", 65_535)
             self._client_limit = packet.properties.get("maximum_packet_size")
             self._explains = bool(packet.properties.get("request_problem_information", 1))

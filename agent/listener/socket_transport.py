@@ -12,6 +12,7 @@ from gatepost.agent.listener.socket_watch import SocketWatch
 log = logging.getLogger(__name__)
 
 READ_BUFFER = 16 * 1024
+LAST_WORDS = 256 * 1024  # octets of a peer that are read off after the last one that it is sent
 
 
 class ConnectionProtocol(Protocol):
@@ -30,8 +31,8 @@ class SocketTransport(asyncio.Transport):
     """A transport as asyncio's, for a protocol that ends when its peer does, and whom `pause_writing` ends."""
 
     __slots__ = (
-        "_broken", "_buffer", "_closing", "_descriptor", "_high", "_loop", "_protocol", "_reading", "_sent", "_socket",
-        "_unsent", "_watch",
+        "_broken", "_buffer", "_closing", "_descriptor", "_high", "_left", "_loop", "_protocol", "_reading", "_sent",
+        "_socket", "_unsent", "_watch",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +48,7 @@ class SocketTransport(asyncio.Transport):
         self._buffer = buffer
         self._unsent = b""
         self._high = 64 * 1024
+        self._left = LAST_WORDS
         self._reading = False
         self._closing = False
         self._broken = False
@@ -142,7 +144,7 @@ class SocketTransport(asyncio.Transport):
         if not self._unsent:
             self._loop.remove_writer(self._descriptor)
             if self._closing:
-                self._end(None)
+                self._part()
 
     def _cannot_send(self, error: OSError) -> None:
         """The peer has gone; what it said before is read first, and then its end."""
@@ -161,7 +163,35 @@ class SocketTransport(asyncio.Transport):
             self.pause_reading()
             self._closing = True
             if not self._unsent:
-                self._end(None)
+                self._part()
+
+    def _part(self) -> None:
+        """The peer reads to the end. A socket that is closed with unread octets resets its connection, and the peer may
+        miss why; so these are read off first, until it stops or is cut off."""
+        self._discard()
+        if self._left == LAST_WORDS or self._descriptor < 0:
+            self._end(None)
+            return
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+            self._watch.add(self._descriptor, self._discard)
+            self._reading = True
+        except OSError as error:
+            self._end(error)
+
+    def _discard(self) -> bool:
+        """Whether there may be more."""
+        try:
+            count = self._socket.recv_into(self._buffer)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            count = 0
+        self._left -= count
+        if not count or self._left <= 0:
+            self._end(None)
+            return False
+        return count == len(self._buffer)
 
     def abort(self) -> None:
         self._end(None)

@@ -30,7 +30,9 @@ from gatepost.agent.listener.properties import (
     SUBACK,
 )
 from gatepost.agent.listener.session import (
+    MOST_OVERRUNS,
     ClientIntent,
+    ClientOverruns,
     ConnectionEnd,
     ProtocolLimits,
     ProtocolSession,
@@ -44,9 +46,16 @@ TOPIC = "devices/d/data"
 class Peer:
     """A session whose CONNECT was accepted, and what it says."""
 
-    def __init__(self, version: int = MQTT_5, received: set[int] | None = None, **connect: Any) -> None:
+    def __init__(
+        self,
+        version: int = MQTT_5,
+        received: set[int] | None = None,
+        overruns: ClientOverruns | None = None,
+        **connect: Any,
+    ) -> None:
         self.version = version
-        self.session = ProtocolSession(ProtocolLimits(max_packet=2000, window=3, keepalive_max=600))
+        limits = ProtocolLimits(max_packet=2000, window=3, keepalive_max=600)
+        self.session = ProtocolSession(limits, overruns or ClientOverruns())
         self.received = set() if received is None else received
         self._splitter = PacketSplitter(1_000_000)
         packet = ConnectPacket(version, "c", **connect)
@@ -169,7 +178,7 @@ FIRST = {  # the first packet, and the octets that answer it
 @pytest.mark.parametrize("name", FIRST)
 def test_the_first_packet(name: str) -> None:
     said, answer = FIRST[name]
-    session = ProtocolSession(ProtocolLimits())
+    session = ProtocolSession(ProtocolLimits(), ClientOverruns())
     session.feed(said)
     [end] = iter(session.next, None)
     assert isinstance(end, ConnectionEnd)
@@ -210,11 +219,32 @@ def test_3_is_told_that_a_refused_message_is_done() -> None:
     assert peer.heard() == [AckPacket(PUBACK, 1)]
 
 
-def test_more_than_the_receive_maximum_ends_5() -> None:
-    peer = Peer(MQTT_5)
+def test_more_than_the_receive_maximum_ends_5_once_and_is_then_waited_for() -> None:
+    overruns = ClientOverruns()
+    peer = Peer(MQTT_5, overruns=overruns)
     *_, end = peer.say(publish(1), publish(2), publish(3), publish(4))
     assert isinstance(end, ConnectionEnd)
     assert peer.heard() == [SignalPacket(DISCONNECT, 0x93)]
+    again = Peer(MQTT_5, overruns=overruns)
+    again.session.feed(b"".join(encode(publish(ident), MQTT_5) for ident in range(1, 6)))
+    taken: list[int] = []
+    while len(taken) < 5:
+        for message in iter(again.session.next, None):
+            assert isinstance(message, PublishPacket)
+            taken.append(message.packet_id)
+            again.session.acknowledge(message, len(taken))
+        assert again.session.unacknowledged <= 3
+        again.session.settle(len(taken))
+    assert taken == [1, 2, 3, 4, 5]
+    assert [packet.packet_id for packet in again.heard() if isinstance(packet, AckPacket)] == taken
+
+
+def test_clients_that_overran_are_remembered_up_to_a_bound() -> None:
+    overruns = ClientOverruns()
+    for number in range(MOST_OVERRUNS + 1):
+        overruns.add(str(number))
+    assert "0" not in overruns
+    assert str(MOST_OVERRUNS) in overruns
 
 
 def test_3_is_not_read_beyond_the_window() -> None:

@@ -9,7 +9,7 @@ from math import inf
 
 import pytest
 
-from gatepost.agent.listener import socket_watch
+from gatepost.agent.listener import socket_transport, socket_watch
 from gatepost.agent.listener.socket_transport import SocketTransport
 from gatepost.agent.listener.socket_watch import SocketWatch
 from tests.support.waiting import until
@@ -187,6 +187,39 @@ async def connected() -> Iterator[Connected]:  # type: ignore[misc]
     made.far.close()
     await until(lambda: made.heard.ended)
     assert made.watch._poll is None
+
+
+async def test_a_peer_that_is_still_sending_hears_the_last_word_and_the_end(connected: Connected) -> None:
+    """Closed with unread octets, the kernel would reset the connection."""
+    connected.transport.pause_reading()
+    connected.far.sendall(b"x" * 1000)
+    connected.transport.write(b"the reason")
+    connected.transport.close()
+    assert connected.far.recv(100) == b"the reason"
+    connected.far.sendall(b"y" * 1000)
+    assert connected.far.recv(100) == b""
+    connected.far.close()
+    await until(lambda: connected.heard.ended)
+    assert connected.heard.octets == b""
+    assert connected.heard.ended == [None]
+
+
+async def test_a_peer_that_sends_on_after_the_end_is_cut_off(
+    connected: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected.transport._left = 2000
+    monkeypatch.setattr(socket_transport, "LAST_WORDS", 2000)
+    connected.transport.pause_reading()
+    connected.far.sendall(b"x" * 3000)
+    connected.transport.close()
+    await until(lambda: connected.heard.ended)
+
+
+async def test_a_peer_that_said_nothing_more_costs_no_wait(connected: Connected) -> None:
+    connected.transport.close()
+    await turns(2)
+    assert connected.heard.ended == [None]
+    assert connected.far.recv(100) == b""
 
 
 async def test_octets_go_both_ways(connected: Connected) -> None:
