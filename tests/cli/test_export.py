@@ -237,6 +237,15 @@ def test_with_other_options_it_begins_anew(place, tmp_path):
     assert not list(tmp_path.glob(".out.csv*"))
 
 
+def test_a_link_that_lies_where_the_part_will_be_is_not_followed(tmp_path):
+    """On a stick or in a folder of others, an export by root would write wherever it leads."""
+    (tmp_path / "victim").write_text("kept")
+    (tmp_path / ".out.csv.part").symlink_to(tmp_path / "victim")
+    with pytest.raises(GatepostError), part_file(tmp_path / "out.csv", False, ExportMark({})) as part:
+        part.file.write(b"readings")
+    assert (tmp_path / "victim").read_text() == "kept"
+
+
 def test_a_terminal_gets_no_escape_sequence_of_a_device(monkeypatch):
     raw = io.BytesIO()
     terminal = io.TextIOWrapper(raw, write_through=True)

@@ -16,6 +16,7 @@ import msgspec
 from gatepost.agent.cli.support.export_writers import refuse_existing
 from gatepost.agent.core.atomic_file import write_atomic
 from gatepost.agent.core.errors import GatepostError
+from gatepost.agent.core.named_files import read_regular
 
 KEEP_EVERY = 1.0  # seconds
 
@@ -63,7 +64,7 @@ def part_file(path: Path, force: bool, mark: ExportMark) -> Iterator[PartFile]:
     refuse_existing(path, force)
     part, place = (path.with_name(f".{path.name}.{ending}") for ending in ("part", "mark"))
     try:
-        with open(os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b") as file:
+        with open(os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), "r+b") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -92,7 +93,7 @@ def part_file(path: Path, force: bool, mark: ExportMark) -> Iterator[PartFile]:
 def _earlier(place: Path, mark: ExportMark, size: int) -> ExportMark | None:
     """Of the same export, broken off."""
     try:
-        found = msgspec.json.decode(place.read_bytes(), type=ExportMark)
+        found = msgspec.json.decode(read_regular(place), type=ExportMark)
     except (OSError, msgspec.MsgspecError):
         return None
     whole = found.asked == mark.asked and found.cursor is not None and found.octets <= size
