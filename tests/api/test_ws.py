@@ -92,6 +92,9 @@ async def test_each_client_has_its_own_filter(app, server):
         '{"subscribe": {"devices": "all"}}',
         '{"subscribe": {"devices": [""]}}',
         '{"subscribe": {"devices": [' + '"a",' * 64 + '"a"]}}',
+        '{"ping": ' + "[" * 7000 + "]" * 7000 + "}",
+        '{"ping": ' + "[" * 300 + "]" * 300 + "}",
+        '{"ping": 123456789012345678901234567890}',
     ],
 )
 async def test_what_is_not_understood_is_said_and_changes_nothing(app, server, message):

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+import orjson
 
 from gatepost.agent.api.auth.principal import Principal
 from gatepost.agent.api.auth.rate_limits import RateLimiter
@@ -217,7 +218,8 @@ class WebSocketConnection(asyncio.Protocol):
         hint = '{"subscribe": {"events": [...], "devices": [...], "metrics": [...]}} or {"ping": ...}'
         try:
             said = msgspec.json.decode(message, type=ClientMessage)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            orjson.dumps(said.ping, default=lambda _: None)  # what no answer could repeat: too deep, beyond 64 bits
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as error:
             raise BadInput(f"message: {error}", hint) from None
         if isinstance(said.subscribe, EventSelection):
             said.subscribe.check()
