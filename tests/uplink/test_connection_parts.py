@@ -23,7 +23,7 @@ from gatepost.agent.uplink.mqtt.connection import (
     ProtocolChoice,
 )
 from gatepost.agent.uplink.mqtt.keepalive import KeepaliveTimer
-from gatepost.agent.uplink.mqtt.publisher import MqttPublisher
+from gatepost.agent.uplink.mqtt.publisher import MOST_QUEUED, MqttPublisher
 from gatepost.agent.uplink.mqtt.reason_codes import CODES, connect_refused, explain
 
 # -- endpoint ----------------------------------------------------------------------------------------------------------
@@ -144,6 +144,15 @@ async def test_publishes_of_one_turn_are_one_write_and_keep_their_order() -> Non
     one.stop()
     with pytest.raises(NotConnected):
         one.publish(b"t", b"", 0, False, b"", 9)
+
+
+async def test_answers_without_number_in_one_turn_do_not_wait_for_its_end() -> None:
+    one, wire = sender(4)
+    for _ in range(MOST_QUEUED + 1):
+        one.queue(b"\xc0\0")
+    assert wire.data == b"\xc0\0" * MOST_QUEUED
+    one.flush()
+    assert wire.data == b"\xc0\0" * (MOST_QUEUED + 1)
 
 
 async def test_a_message_that_does_not_fit_is_refused_and_leaves_nothing_behind() -> None:

@@ -15,6 +15,7 @@ from gatepost.agent.uplink.mqtt.reason_codes import REFUSED
 
 PING_DELAY = 0.2  # seconds that messages of QoS 0 wait for the ping that shows that the broker has them
 PINGREQ = b"\xc0\x00"
+MOST_QUEUED = 4096  # pieces of packets: a loop turn in which a broker sends megabytes of requests makes more answers
 FIRST_ID = 64  # packet ids below are gmqtt's
 LAST_ID = 65_535
 MAX_IN_FLIGHT = 65_000  # leaves ids to search through when a window is full
@@ -117,7 +118,9 @@ class MqttPublisher:
     def queue(self, packet: bytes) -> None:
         """Any other packet, in order with the messages; also before CONNACK."""
         self._out.append(packet)
-        if not self.corked:
+        if len(self._out) >= MOST_QUEUED:
+            self.flush()
+        elif not self.corked:
             self.corked = True
             self._call_soon(self.flush)
 
