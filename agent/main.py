@@ -45,7 +45,7 @@ def run_agent(config: Path, signals: ProcessSignals) -> int:
         if _undo_unconfirmed(loaded):
             loaded = load(config, env, Registry.installed())
         for problem in loaded.problems:
-            log.log(logging.ERROR if problem in loaded.errors else logging.WARNING, "settings: %s", problem)
+            log.log(logging.ERROR if problem in loaded.errors else logging.WARNING, "settings: %s", problem.as_log())
         settings = loaded.settings or _last_good(loaded)
         if settings is None:
             log.error("there are no usable settings; `gatepost check %s` explains them", config)

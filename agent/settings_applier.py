@@ -169,8 +169,8 @@ class SettingsApplier:
         """Apply what changed, or go back to what held. Never stops what runs."""
         self._watcher.watch(loaded.watched, loaded.signature)
         problems = [str(problem) for problem in loaded.problems]
-        for problem in problems:
-            log.warning("settings: %s", problem)
+        for problem in loaded.problems:
+            log.log(logging.ERROR if problem in loaded.errors else logging.WARNING, "settings: %s", problem.as_log())
         if loaded.settings is None:
             return self._ended(reason, False, [], problems)
         old, new = self.current.settings, loaded.settings

@@ -74,12 +74,15 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """`file:line:column: key: what; hint`, a warning marked as such."""
-        parts = [str(self.origin)]
-        if self.key:
-            parts.append(self.key)
-        if self.severity == WARNING:
-            parts.append("warning")
-        return ": ".join([*parts, self.message]) + (f"; {self.hint}" if self.hint else "")
+        return self._said("warning" if self.severity == WARNING else "")
+
+    def as_log(self) -> str:
+        """The same for a log, whose lines say the level themselves."""
+        return self._said("")
+
+    def _said(self, mark: str) -> str:
+        parts = [part for part in (str(self.origin), self.key, mark, self.message) if part]
+        return ": ".join(parts) + (f"; {self.hint}" if self.hint else "")
 
 
 class ProblemReport:

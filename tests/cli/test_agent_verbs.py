@@ -229,6 +229,26 @@ def test_send_prints_the_answer(gatepost, agent):
     assert body["token"] == "t"
 
 
+def test_send_status_tells_what_a_person_wants_first(capfd):
+    view = {"id": "a", "status": "offline", "condition": "idle", "driver": "nonin", "readings": 7, "reason": "asleep"}
+    view |= {"message": "it sleeps", "hint": "", "since": "2026-11-20T10:30:00Z", "decoded": 9, "usual_gap": None}
+    tell({"id": "x", "device_id": "a", "command": "status", "status": "done", "result": view})
+    shown = capfd.readouterr().out
+    assert shown.startswith("a status: done\na: offline (asleep)")
+    assert "it sleeps" in shown
+    assert "usual_gap" not in shown
+    gateway = {"gateway_id": "gw", "version": "0.2.0", "started": "", "uptime": 7300.0, "settings": {}, "fleet": None}
+    result = gateway | {"store": "ok", "devices": {"a": "online", "b": "error"}}
+    tell({"id": "x", "device_id": None, "command": "status", "status": "done", "result": result})
+    assert capfd.readouterr().out.splitlines() == [
+        "gateway status: done",
+        "  gateway: gw, version 0.2.0, up 2 h 1 min",
+        "  settings: read at the start",
+        "  store: ok",
+        "  devices: a online, b error",
+    ]
+
+
 def test_send_to_the_gateway(gatepost, agent):
     assert gatepost("send", "gateway", "ping").code == 0
     assert agent.app.dispatcher.asked[0][0].target is None

@@ -74,6 +74,18 @@ def test_config_names_the_line_of_each_key(gatepost, settings):
     assert {"key": "store.keep", "value": "7d", "origin": "default"} in told
 
 
+def test_config_and_drivers_are_separated_by_tabs_where_there_is_no_terminal(gatepost, settings, monkeypatch):
+    monkeypatch.delenv("COLUMNS")
+    path = settings(GOOD)
+    lines = gatepost("config", "--config", path).out.splitlines()
+    assert lines[0] == "KEY\tVALUE\tFROM"
+    assert f"devices.probe.port\t/dev/ttyUSB0\t{path}:5:11" in lines
+    assert {line.count("\t") for line in lines} == {2}
+    lines = gatepost("drivers").out.splitlines()
+    assert lines[0] == "DRIVER\tWHAT\tMETRICS"
+    assert {line.count("\t") for line in lines} == {2}
+
+
 def test_config_ascribes_to_no_file_what_none_says(gatepost, settings):
     shown = gatepost("config", "--config", settings(GOOD)).out
     assert re.search(r"^devices\.probe\.options +\{\} +default$", shown, re.MULTILINE)

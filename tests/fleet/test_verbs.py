@@ -105,3 +105,11 @@ def test_a_key_needs_no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for words in (["--id", "a b"], ["--config", "other.yaml"]):
         assert CliRunner().invoke(app, ["key", "three.pem", *words]).exit_code == 1
     assert not (tmp_path / "three.pem").exists()
+
+
+def test_help_is_plain_text_as_that_of_the_agent() -> None:
+    for words in ([], ["rollout"], ["rollout", "start"], ["ingest"]):
+        shown = CliRunner().invoke(app, [*words, "--help"])
+        assert shown.exit_code == 0
+        assert shown.output.startswith("Usage: ")
+        assert not any("\u2500" <= letter <= "\u257f" for letter in shown.output), shown.output  # box drawings

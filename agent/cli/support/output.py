@@ -96,10 +96,16 @@ def table(
     states: Sequence[str] = (),
     below: Sequence[str] = (),
     paths: Sequence[str] = (),
+    listing: bool = False,
 ) -> None:
     """Rows under headings; `states` names the columns that hold states, `below` those that move to a line below
-    first where the terminal is too narrow, `paths` those that may be shortened."""
+    first where the terminal is too narrow, `paths` those that may be shortened. A `listing` has tabs between its
+    columns where there is no terminal: its cells are too wide to be padded, and programs want them apart."""
     cells = [[NOTHING if value is None or value == "" else printable(str(value)) for value in row] for row in rows]
+    if listing and screen() is None:
+        for row in [[name.upper() for name in columns], *cells]:
+            say_as_is("\t".join(row))
+        return
     plan = ColumnPlan(columns, cells, screen(), below, paths)
     say_as_is(GAP.join(text for _, text in plan.heading()).rstrip())
     for number in range(len(cells)):

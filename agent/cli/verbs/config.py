@@ -9,7 +9,7 @@ import typer
 
 from gatepost.agent.cli import default_config
 from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, load_settings, new
-from gatepost.agent.cli.support.output import complain, say, say_json, table
+from gatepost.agent.cli.support.output import complain, say, say_json, screen, table
 from gatepost.agent.process.exits import ExitCode
 
 verb = new()
@@ -30,7 +30,7 @@ def show(
     """Print the effective settings, each with its origin.
 
     That is file, line and column, or `default`. Secrets and patients are hidden. Reads the files; `--running` (or
-    `--socket`) asks the agent.
+    `--socket`) asks the agent. Into a file or a pipe, key, value and origin are separated by tabs.
 
     \b
     Example:
@@ -62,11 +62,11 @@ def show(
 
 
 def _print(lines: list[dict[str, str]], directory: Path) -> None:
-    """Files beside the settings are named from their directory."""
-    beside = f"{directory}/"
+    """On a terminal, files beside the settings are named from their directory."""
+    beside = f"{directory}/" if screen() else "\0"
     values = ["" if line["value"] == "null" else line["value"] for line in lines]
     origins = [line["origin"].removeprefix(beside) for line in lines]
     rows = zip((line["key"] for line in lines), values, origins, strict=True)
-    table(("key", "value", "from"), rows, below=("value", "from"))
+    table(("key", "value", "from"), rows, below=("value", "from"), listing=True)
     if any(line["origin"].startswith(beside) for line in lines):
         say(f"files: in {directory}")

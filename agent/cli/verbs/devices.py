@@ -38,7 +38,7 @@ def show(
     if json:
         say_json(answer)
     elif device is not None:
-        _explain(answer)
+        explain(answer)
     elif not answer["devices"]:
         say("no device is configured")
     else:
@@ -81,7 +81,7 @@ def why(device: Mapping[str, Any]) -> str | None:
     return f"{message or 'reporting stopped by a command'}; `gatepost send {device['id']} start_monitoring`"
 
 
-def _explain(device: Mapping[str, Any]) -> None:
+def explain(device: Mapping[str, Any]) -> None:
     say(f"{device['id']}: {state(condition(device))} {since(device.get('since'))}")
     every, last = device.get("every"), device.get("last_reading")
     lines = [

@@ -43,6 +43,7 @@ def show(
                 ("driver", "what", "metrics"),
                 [(one["name"], one["title"], ", ".join(one["metrics"])) for one in found],
                 below=("metrics", "what"),
+                listing=True,
             )
         return
     if name not in registry:

@@ -9,14 +9,18 @@ from typing import Annotated, Any
 import typer
 
 from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, device_names, new
-from gatepost.agent.cli.support.formatting import plain, quantity
+from gatepost.agent.cli.support.formatting import plain, quantity, span
 from gatepost.agent.cli.support.output import complain, say, say_json, state
+from gatepost.agent.cli.verbs.devices import explain
+from gatepost.agent.cli.verbs.status import settings_line
 from gatepost.agent.process.exits import ExitCode
 from gatepost.client import GatewayClient, GatewayError, GatewayTimeout
 
 GATEWAY = "gateway"
 POLL = 0.5  # seconds between looks at a command that lasts
 READING = {"metric_type", "values", "units", "flags"}  # the result of read_now
+STATUS = {"id", "status", "condition", "driver", "readings"}  # those of status
+GATEWAY_STATUS = {"gateway_id", "version", "started", "uptime", "settings"}
 WAIT = 35.0  # seconds: beyond the agent's own limit as it comes, so that its answer is the one that is told
 
 verb = new()
@@ -106,13 +110,29 @@ def outcome(client: GatewayClient, device: str, answer: Mapping[str, Any], until
 def tell(answer: Mapping[str, Any]) -> None:
     say(f"{answer.get('device_id') or 'gateway'} {answer.get('command')}: {state(answer['status'])}")
     result = answer.get("result") or {}
-    for name, value in (_reading(result) if result.keys() >= READING else result).items():
+    if result.keys() >= STATUS:
+        explain(result)
+        return
+    if result.keys() >= GATEWAY_STATUS:
+        result = _gateway(result)
+    elif result.keys() >= READING:
+        result = _reading(result)
+    for name, value in result.items():
         say(f"  {name}: {plain(value)}")
     error = answer.get("error")
     if error:
         complain(f"{error['key']}: {error['message']}", error.get("hint") or "")
     if answer["status"] == "accepted":
         say(f"  still running; `gatepost devices` and the ledger show how it ends (id {answer['id']})")
+
+
+def _gateway(result: Mapping[str, Any]) -> dict[str, Any]:
+    """In the words of `gatepost status`; parts that are off are left out."""
+    shown = {
+        "gateway": f"{result['gateway_id']}, version {result['version']}, up {span(result['uptime'])}",
+        "settings": settings_line(result["settings"]),
+    }
+    return shown | {name: value for name, value in result.items() if name not in GATEWAY_STATUS and value}
 
 
 def _reading(result: Mapping[str, Any]) -> dict[str, Any]:

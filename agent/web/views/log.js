@@ -17,6 +17,7 @@ const SOON = 300;
 const TYPED = 400; // milliseconds after the last key until the log is searched
 const LEVELS = ["debug", "info", "warning", "error"];
 
+const at = (time) => el("time", { datetime: time }, stamp(time));
 const deviceLink = (id) => (state.device(id) ? anchor(labelOf(state.device(id)), link("devices", id)) : (id ?? ""));
 const detailsOf = ({ seq: _1, time: _2, what: _3, by: _4, name: _5, source: _6, hash: _7, prev: _8, ...rest }) => Object.entries(rest).filter(([, value]) => value !== null).map(([key, value]) => `${words(key)}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");
 
@@ -27,7 +28,7 @@ const TABS = {
     none: "no-commands",
     async load(cursor) {
       const found = await get(`commands?limit=${LIMIT}${cursor ? `&cursor=${cursor}` : ""}`);
-      const row = (entry) => [stamp(entry.recorded), entry.device_id ? deviceLink(entry.device_id) : t("gateway.id"), entry.command, outcome(entry.status), entry.source, entry.response?.error?.message ?? ""];
+      const row = (entry) => [at(entry.recorded), entry.device_id ? deviceLink(entry.device_id) : t("gateway.id"), entry.command, outcome(entry.status), entry.source, entry.response?.error?.message ?? ""];
       return { rows: found.commands.map(row), cursor: found.cursor };
     },
   },
@@ -36,7 +37,7 @@ const TABS = {
     none: "none.gaps",
     async load() {
       const { gaps } = await get(`gaps?limit=${LIMIT}`);
-      const row = (gap) => [stamp(gap.time), gap.device_id ? deviceLink(gap.device_id) : t("all"), number(gap.count), words(gap.reason), (gap.brokers ?? []).join(", "), gap.since ? `${when(gap.since)} – ${when(gap.until)}` : ""];
+      const row = (gap) => [at(gap.time), gap.device_id ? deviceLink(gap.device_id) : t("all"), number(gap.count), words(gap.reason), (gap.brokers ?? []).join(", "), gap.since ? `${when(gap.since)} – ${when(gap.until)}` : ""];
       return { rows: gaps.map(row) };
     },
   },
@@ -45,7 +46,7 @@ const TABS = {
     none: "none.dead-letters",
     async load() {
       const found = await get(`dead-letters?limit=${LIMIT}`);
-      return { rows: found.dead_letters.map((letter) => [stamp(letter.time), letter.broker, letter.reading, letter.code ?? "", letter.reason]) };
+      return { rows: found.dead_letters.map((letter) => [at(letter.time), letter.broker, letter.reading, letter.code ?? "", letter.reason]) };
     },
   },
   audit: {
@@ -54,7 +55,7 @@ const TABS = {
     role: "operator",
     async load(cursor) {
       const found = await get(`audit?limit=${LIMIT}${cursor ? `&cursor=${cursor}` : ""}`);
-      return { rows: found.audit.map((entry) => [stamp(entry.time), words(entry.what), entry.by ?? entry.name ?? entry.source ?? "", detailsOf(entry)]), cursor: found.cursor };
+      return { rows: found.audit.map((entry) => [at(entry.time), words(entry.what), entry.by ?? entry.name ?? entry.source ?? "", detailsOf(entry)]), cursor: found.cursor };
     },
   },
 };
@@ -121,7 +122,7 @@ function openAgentLog(place) {
     due = 0;
     if (paused) return;
     const sign = { error: "bad", critical: "bad", warning: "warn" };
-    const row = (line) => [stamp(line.time), el("span", { class: `sign ${sign[line.level] ?? "idle"}` }, t(`log.is.${line.level}`)), line.device ? deviceLink(line.device) : (line.broker ?? ""), line.message];
+    const row = (line) => [at(line.time), el("span", { class: `sign ${sign[line.level] ?? "idle"}` }, t(`log.is.${line.level}`)), line.device ? deviceLink(line.device) : (line.broker ?? ""), line.message];
     body.replaceChildren(table(t("log.agent"), [t("col.when"), t("log.level"), t("log.about"), t("log.text")], rows.map(row), t("none.log")));
   }
 

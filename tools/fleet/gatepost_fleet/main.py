@@ -39,6 +39,7 @@ _LINE = "{:<24} {:<8} {:<10} {:>7} {:>8} {:>8}  {:<10} {}"
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Fleet side of Gatepost: stores the readings of many gateways in PostgreSQL, each once, and sends settings.",
 )
