@@ -24,6 +24,7 @@ from gatepost.agent.uplink.acknowledgements import (
 )
 from gatepost.agent.uplink.batches import BatchEncoder
 from gatepost.agent.uplink.control_messages import SMALL_WINDOW, ControlMessages, Outbox
+from gatepost.agent.uplink.devices_format import PlainReadings
 from gatepost.agent.uplink.lanes import Lane, Lanes
 from gatepost.agent.uplink.log_feed import LogFeed
 from gatepost.agent.uplink.message_renderer import MessageRenderer, UnsendableMessage
@@ -109,6 +110,7 @@ class BrokerDelivery:
         self.control = ControlMessages(name, self._outbox, self.send_pending)
         self._timer = SendTimer(self.send_pending, monotonic)
         self.renderer = renderer
+        self._plain = None if renderer.fast is None else PlainReadings(renderer.fast, store, renderer.is_plain)
         thinner.begin()
         self._paced = HeldReadings(thinner)
         self._backlog_rate = TokenBucket(rate, max(1.0, rate), monotonic(), tokens=1.0)
@@ -174,9 +176,18 @@ class BrokerDelivery:
         window = min(window, publisher.receive_maximum - publisher.in_flight + before)
         if self._paced.next_due is not None and not feed.loading:
             self._send_paced(window)
+        plain = None if waiting or limited or suspect is not None else self._plain
         while len(in_flight) < window:
-            allowed = not limited or self._backlog_may_send(now)
-            lane = lanes.choose(allowed) if suspect is None else self._choose_warily(suspect, allowed)
+            if plain is not None:
+                lane, most = lanes.run(window - len(in_flight))
+                if lane is not None and self._send_run(plain, publisher, lane, most):
+                    if not lane.buffer:
+                        feed.fill()
+                    continue
+                plain = None  # the rest of this burst one by one
+            else:
+                allowed = not limited or self._backlog_may_send(now)
+                lane = lanes.choose(allowed) if suspect is None else self._choose_warily(suspect, allowed)
             if lane is None:
                 break
             one = self._next_of(lane, lane.buffer[0])
@@ -199,6 +210,18 @@ class BrokerDelivery:
         self._refill_at = len(in_flight) // 2 if window > SMALL_WINDOW else len(in_flight)
         if in_flight and not before:
             self._watchdog.watch()
+
+    def _send_run(self, plain: PlainReadings, publisher: MqttPublisher, lane: Lane, most: int) -> int:
+        """Send those of the next readings of a lane that are plain, up to one that is not; how many."""
+        replayed, limit = lane is self.feed.lanes.backlog, self.renderer.maximum_packet_size
+        messages = plain.messages(lane.buffer, most, replayed, limit)
+        count = len(messages)
+        if count:
+            seqs = lane.take_run(count)
+            self.acknowledgements.in_flight.update(dict.fromkeys(seqs, lane))
+            publisher.publish_all(messages, self.renderer.qos, seqs)
+            self._counters.sent += count
+        return count
 
     def _send_batch(self, batches: BatchEncoder, lane: Lane, first: RoutedRecord, together: bool, now: float) -> bool:
         """Send `first`, the next of the lane, with those behind it that go with it; false while they wait for more."""
@@ -366,6 +389,8 @@ class BrokerDelivery:
     def reroute(self, routes: BrokerRoutes, share: float, rate: float) -> None:
         """The settings changed in what needs no new connection."""
         self.renderer.reroute(routes)
+        if self._plain is not None:
+            self._plain.forget()
         self._paced.give_back()
         self.feed.lanes.share = share
         self._backlog_rate.rate, self._backlog_rate.burst = rate, max(1.0, rate)

@@ -62,6 +62,15 @@ class Lane:
             self._fresh = seq + 1
         return record
 
+    def take_run(self, count: int) -> list[int]:
+        """`take` of so many; their numbers."""
+        take = self.buffer.popleft
+        records = [take() for _ in range(count)]
+        seqs = [record.seq for record in records]
+        self.in_flight.update(zip(seqs, records, strict=True))
+        self._fresh = max(self._fresh, seqs[-1] + 1)
+        return seqs
+
     def skip(self, taken: Record | None = None) -> None:
         """The next record is not for this broker, or this one that was taken is not."""
         if taken is None:
@@ -150,6 +159,7 @@ class Lane:
         return min(next(iter(self.in_flight), FOREVER), self.reach)
 
 
+RUN = 8  # live readings sent in a row where there is a backlog, too
 HIGHEST_SHARE = 0.95  # of the backlog: live readings always get through
 
 
@@ -184,6 +194,20 @@ class Lanes:
             self._credit -= 1.0
             return self.backlog
         return self.backlog if backlog else None
+
+    def run(self, most: int) -> tuple[Lane | None, int]:
+        """`choose`, and how many of that lane may be sent before it is another one's turn, at most `most`."""
+        lane = self.choose()
+        if lane is None or lane is self.urgent or not (self.live.buffer and self.backlog.buffer):
+            return lane, most
+        share = min(self.share, HIGHEST_SHARE)
+        if lane is self.live:
+            more = min(most, RUN, len(lane.buffer)) - 1
+            self._credit += more * share
+        else:
+            more = min(most - 1, int(self._credit / (1 - share)))
+            self._credit -= more * (1 - share)
+        return lane, 1 + more
 
     def settle(self, rows: int = 0) -> None:
         """Bring the position up to what the lanes are done with; `rows` were delivered or given up just now."""

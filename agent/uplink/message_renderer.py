@@ -54,11 +54,11 @@ class MessageRenderer:
     ) -> None:
         self.batches = batches
         self._format = payload_format
-        self._fast = fast
+        self.fast = fast
         self._routes = routes
         self._reading_id = reading_id
         self._clock = clock
-        self._qos = qos
+        self.qos = qos
         self._properties: Callable[..., bytes] = lambda *_, **__: b""
         self._version = 5
         self.maximum_packet_size: int | None = None
@@ -83,7 +83,7 @@ class MessageRenderer:
 
     def begin_burst(self) -> None:
         """What is rendered until the next call is published together, at this moment."""
-        if self._fast is None:
+        if self.fast is None:
             self._moment = self.now()
 
     def route(self, record: Record, series: Series, wall: int, clock: str, replayed: bool) -> RoutedRecord:
@@ -97,9 +97,17 @@ class MessageRenderer:
             raise _unwritable(error) from error
         return RoutedRecord(record, series, wall, clock, replayed, rule)
 
+    def is_plain(self, record: Record, series: Series, topic: bytes) -> bool:
+        """Whether readings like this one are sent as they are, by no rule, each as a message with QoS 1 or 2.
+        Raises what says that they cannot be sent."""
+        if self.batches is not None or not self.qos:
+            return False
+        self._check_topic(topic)
+        return (self._routed.get(record.series) or self._route(record, series)).plain
+
     def joins(self, rule: RouteRule | None) -> bool:
         """Whether readings that this rule sends may share a message. Batches of format `devices` have one topic."""
-        own = rule is not None and self._fast is not None and (rule.topic is not None or bool(rule.retain))
+        own = rule is not None and self.fast is not None and (rule.topic is not None or bool(rule.retain))
         return not own and (rule is None or not rule.every)
 
     def metric(self, series: Series) -> str:
@@ -114,17 +122,17 @@ class MessageRenderer:
         try:
             one = some[0]
             rule, record = one.rule or EVERYTHING, one.record
-            qos = 1 if record.bits & EVENT else self._qos
+            qos = 1 if record.bits & EVENT else self.qos
             if rule.qos is not None:
                 qos = rule.qos
-            if self._fast is None:
+            if self.fast is None:
                 messages = self._quickly(one) if len(some) == 1 else None
                 if messages is None:
                     messages = [self.wire(message) for message in self.outgoing(some)]
             elif len(some) > 1 and self.batches is not None:
-                messages = [self.batches.wire(self._fast, some, qos)]
+                messages = [self.batches.wire(self.fast, some, qos)]
             else:
-                topic, payload, properties = self._fast.render(
+                topic, payload, properties = self.fast.render(
                     record, one.series, one.wall, one.clock, one.replayed, rule.topic
                 )
                 messages = [WireMessage(topic, payload, qos, bool(rule.retain), properties)]
@@ -148,7 +156,7 @@ class MessageRenderer:
         written = writer.write(orjson.loads(record.body), identity, rfc3339(one.wall).encode(), marks)
         if written is None:
             return None
-        qos = self._qos if rule.qos is None else rule.qos
+        qos = self.qos if rule.qos is None else rule.qos
         retain = writer.retain if rule.retain is None else rule.retain
         block = self._block(writer.content_type, SCHEMAS, identity, None) if self._version == 5 else b""
         return [WireMessage(topic, payload, qos, retain, block) for topic, payload in written]
@@ -233,6 +241,9 @@ class MessageRenderer:
             if size > limit:
                 reason = f"packet too large: {size} octets, the broker accepts at most {limit}"
                 raise UnsendableMessage(PACKET_TOO_LARGE, reason)
+        self._check_topic(topic)
+
+    def _check_topic(self, topic: bytes) -> None:
         if topic not in self._valid_topics:
             problem = check_topic(topic)
             if problem:

@@ -16,6 +16,7 @@ from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, Series
 from gatepost.agent.store.recent_records import RecentRecords
 from gatepost.agent.uplink.acknowledgements import DeliveryCounters
 from gatepost.agent.uplink.delivery import BrokerDelivery
+from gatepost.agent.uplink.devices_format import DevicesFormat
 from gatepost.agent.uplink.formats.interface import ContractFormat
 from gatepost.agent.uplink.lanes import Lanes
 from gatepost.agent.uplink.message_renderer import MessageRenderer
@@ -150,6 +151,10 @@ class FakeConnection:
         self.flight.append(tag)
         self.messages[tag] = (topic, payload, qos, retain, properties)
 
+    def publish_all(self, messages: Sequence[tuple[bytes, bytes, bytes]], qos: int, tags: Sequence[int]) -> None:
+        for (topic, payload, properties), tag in zip(messages, tags, strict=True):
+            self.publish(topic, payload, qos, False, properties, tag)
+
     def check(self, limit: float) -> bool:
         self.checks += 1
         return self.stuck
@@ -177,16 +182,9 @@ class LongestPauses(Random):
         return b
 
 
-class FakeFormat:
-    """The topic says the device, the payload the lane and the body."""
-
-    def __init__(self, store: FakeStore) -> None:
-        self._store = store
-
-    def render(
-        self, record: Record, series: Series, wall: int, clock: str, replayed: bool, template: str | None = None
-    ) -> tuple[bytes, bytes, bytes]:
-        return series.device.encode(), (b"old " if replayed else b"new ") + record.body, b""
+def topic_of(key: str, device: str = "", metric: str = "") -> str:
+    """The device as it is, whatever is in its name."""
+    return device or key
 
 
 class HandClock:
@@ -229,7 +227,7 @@ class Rig:
             Lanes(position, self.store.head, share),
             MessageRenderer(
                 ContractFormat,  # type: ignore[arg-type]  # asked for what it carries, no more
-                FakeFormat(self.store),  # type: ignore[arg-type]
+                DevicesFormat("gw", self.store.id_prefix, topic_of, 4),  # type: ignore[arg-type]
                 BrokerRoutes("b", list(routes), {}),
                 self.store.reading_id,
                 HandClock(self),  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ Packet ids are FIRST_ID and up; those below are left to gmqtt's own generator fo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gatepost.agent.core.errors import NotConnected, UplinkError, WindowFull
@@ -20,6 +20,8 @@ FIRST_ID = 64  # packet ids below are gmqtt's
 LAST_ID = 65_535
 MAX_IN_FLIGHT = 65_000  # leaves ids to search through when a window is full
 _PUBREL = b"\x62\x02"
+
+PlainMessage = tuple[bytes, bytes, bytes]  # topic, payload, properties
 
 OnAck = Callable[[list[tuple[int, int]]], None]
 
@@ -111,6 +113,29 @@ class MqttPublisher:
                 self.busy_since = self._monotonic()
             flight[mid] = tag
             self._out += (publish_head(command, remaining, topic, mid), properties, payload)
+        if not self.corked:
+            self.corked = True
+            self._call_soon(self.flush)
+
+    def publish_all(self, messages: Sequence[PlainMessage], qos: int, tags: Sequence[int]) -> None:
+        """`publish` of many that are not retained. Raises what that does."""
+        qos = min(qos, self.maximum_qos)
+        flight, mid, out = self.flight, self._mid, self._out
+        if not self.is_open or not qos or len(flight) + len(messages) > self.receive_maximum:
+            for (topic, payload, properties), tag in zip(messages, tags, strict=True):
+                self.publish(topic, payload, qos, False, properties, tag)
+            return
+        if not flight:
+            self.busy_since = self._monotonic()
+        command = 0x30 | qos << 1
+        for (topic, payload, properties), tag in zip(messages, tags, strict=True):
+            mid += 1
+            while mid in flight or mid > LAST_ID:
+                mid = mid + 1 if mid < LAST_ID else FIRST_ID
+            flight[mid] = tag
+            remaining = len(topic) + len(properties) + len(payload) + 4
+            out += (publish_head(command, remaining, topic, mid), properties, payload)
+        self._mid = mid
         if not self.corked:
             self.corked = True
             self._call_soon(self.flush)
