@@ -32,7 +32,7 @@ class MedibusDecoder:
         self._curves: list[WaveformBlocks] = []
         self._alarms: dict[int, set[str]] = {}  # by code page
         self._settings: list[frames.DataItem] = []
-        self._time: str | None = None
+        self.time: str | None = None  # of its clock, for the values that come next
 
     def choose(self, channels: list[frames.RealtimeChannel]) -> None:
         """The order in which realtime values come from now on."""
@@ -102,7 +102,7 @@ class MedibusDecoder:
             return self._device_alarms(frame.code, frames.alarm_items(frame.data))
         if frame.code == frames.CLOCK:
             parts = frames.clock_time(frame.data.decode("latin-1"))
-            self._time = iso_time(parts)
+            self.time = iso_time(parts)
         elif frame.code == frames.REALTIME:
             self.offered = frames.realtime_channels(frame.data)
         elif frame.code == IDENTIFY:
@@ -112,7 +112,7 @@ class MedibusDecoder:
         return []
 
     def _measured(self, items: list[frames.DataItem]) -> list[Reading]:
-        time, self._time = self._time, None  # of the clock that was read just before
+        time, self.time = self.time, None
         groups: dict[tuple[str, tuple[str, ...]], ValueGroup] = {}
         for item in sorted(items, key=lambda item: item.value is None):  # one of two codes of a value may be blank
             meaning = codes.MEANINGS.get(item.code)

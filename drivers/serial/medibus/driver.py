@@ -24,6 +24,7 @@ ATTEMPTS = 3
 START_INTERVAL = 3.0
 IDLE_INTERVAL = 2.0  # a silence of three seconds ends the link
 AFTER_IDENTITY = 0.2
+CLOCK_INTERVAL = 10.0
 SUSPEND_TIMEOUT = 10.0
 WAVES = {"airway_pressure": "00", "flow": "01", "volume": "03", "co2": "06"}
 IDENTITY = b"0161'GATEPOST'01.00:03.00"
@@ -103,7 +104,7 @@ class DraegerMedibus(Driver):
     async def _poll(self, io: DeviceIO) -> None:
         """Until the device is silent; a request or NOP at least every two seconds."""
         now = asyncio.get_running_loop().time
-        periods = {MEASURED: self.options.poll}
+        periods = {CLOCK: CLOCK_INTERVAL, MEASURED: self.options.poll}
         periods |= {ALARMS: 3.0, ALARMS_2: 6.0} if self.options.alarms else {}
         periods |= {SETTINGS: 10.0} if self.options.settings else {}
         due = {code: now() + i / 10 for i, code in enumerate(periods)}
@@ -117,6 +118,10 @@ class DraegerMedibus(Driver):
             else:
                 due[code] = now() + periods[code]
                 answered = await self._asked(io, code)
+                if code == CLOCK:
+                    due[MEASURED] = min(due[MEASURED], now())  # the values of this time
+                    if answered and self._decoder.time is None:
+                        del due[CLOCK]  # it does not tell
             missed = 0 if answered else missed + 1
             if missed >= ATTEMPTS:
                 raise TimeoutError

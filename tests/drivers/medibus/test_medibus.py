@@ -98,7 +98,20 @@ def test_a_session():
     alarms = [reading for reading in done.readings if reading.metric == "device_alarm"]
     assert alarms[0].values == {"alarm_priority": 8}
     assert alarms[0].flags == ("device-alarm:10",)
-    assert {words[1] for words in done.sent} == {0x51, 0x52, 0x24, 0x27, 0x29, 0x2E, 0x55}
+    assert {words[1] for words in done.sent} == {0x51, 0x52, 0x24, 0x27, 0x28, 0x29, 0x2E, 0x55}
+    times = [reading.device_time for reading in done.readings if reading.metric == "ventilation"]
+    assert {time for time in times if time} == {"2026-11-20T10:30:00"}
+    assert 10 <= sum(time is not None for time in times) <= 13  # the clock is asked now and then
+
+
+def test_a_device_that_does_not_tell_its_time_is_not_asked_again():
+    class Timeless(MedibusTwin):
+        def _data(self, code):
+            return b"" if code == 0x28 else super()._data(code)
+
+    done = play(60, Timeless())
+    assert sum(words[1] == 0x28 for words in done.sent) == 1
+    assert done.outcome is None
 
 
 def test_realtime_values_in_the_middle_of_frames():
