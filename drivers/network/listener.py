@@ -229,16 +229,22 @@ class Listener:
                 await member.deliver(data, connection)
             return
         owner.arrived(connection)
-        while data := await self._read(reader, connection):
-            for message in splitter.feed(data):
+        data = None
+        while data != b"":
+            data = await self._read(reader, connection, splitter.patience)
+            for message in splitter.feed(data or b""):
                 await self._route(message, connection, owner)
 
-    async def _read(self, reader: asyncio.StreamReader, connection: PeerConnection) -> bytes:
-        """Empty at its end, also when it was idle for too long."""
+    async def _read(
+        self, reader: asyncio.StreamReader, connection: PeerConnection, patience: float | None = None
+    ) -> bytes | None:
+        """Empty at its end, also when it was idle for too long; None when there was nothing for `patience` seconds."""
         try:
-            async with asyncio.timeout(IDLE):
+            async with asyncio.timeout(patience or IDLE):
                 data = await reader.read(READ)
         except TimeoutError:
+            if patience is not None:
+                return None
             self.counts["connections-idle"] += 1
             return b""
         connection.heard()

@@ -47,6 +47,11 @@ class RoutedMessage(NamedTuple):
 class MessageSplitter(Protocol):
     """Splits the octets of one connection into messages; never raises, bounded."""
 
+    @property
+    def patience(self) -> float | None:
+        """Seconds of silence after which `feed` is given nothing, which ends a message; None: silence says nothing."""
+        ...
+
     def feed(self, data: bytes, /) -> list[RoutedMessage]: ...
 
 

@@ -50,7 +50,7 @@ class Hl7Monitor(Driver):
         return self._decoder
 
     def message_splitter(self) -> MessageSplitter:
-        return Hl7Router()
+        return Hl7Router(self.options.unframed)
 
     async def run_session(self, io: DeviceIO) -> None:
         sender = ""

@@ -11,10 +11,14 @@ from gatepost.drivers.reading import Faults
 
 START, END = b"\x0b", b"\x1c"
 MAX_MESSAGE = 1 << 20  # octets
+SILENCE = 2.0  # seconds after which a message without a frame is over
+_HEADER = re.compile(rb"(?<=[\r\n])(?=MSH)")
 
 
 class MllpSplitter:
     """`feed(octets)` -> messages without their frame; one that is not ended before the next is dropped."""
+
+    patience = None
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
@@ -67,11 +71,34 @@ class MllpSplitter:
         self._parts, self._size, self._inside, self._noise = [], 0, False, False
 
 
-class Hl7Router:
-    """Splits one connection into messages, still framed, and says of which bed and sender each is."""
+class UnframedSplitter:
+    """`feed(octets)` -> messages of a sender that frames nothing: each goes to the next header, or to a silence, in
+    which `feed` is given nothing."""
 
     def __init__(self) -> None:
-        self._splitter = MllpSplitter(Faults())
+        self._held = b""
+
+    @property
+    def patience(self) -> float | None:
+        return SILENCE if self._held else None
+
+    def feed(self, data: bytes) -> list[bytes]:
+        *whole, self._held = _HEADER.split(self._held + data.translate(None, START + END))
+        if not data or len(self._held) > MAX_MESSAGE:
+            whole.append(self._held)
+            self._held = b""
+        return [text for text in whole if text.startswith(b"MSH") and len(text) <= MAX_MESSAGE]
+
+
+class Hl7Router:
+    """Splits one connection into messages, framed, and says of which bed and sender each is."""
+
+    def __init__(self, unframed: bool = False) -> None:
+        self._splitter = UnframedSplitter() if unframed else MllpSplitter(Faults())
+
+    @property
+    def patience(self) -> float | None:
+        return self._splitter.patience
 
     def feed(self, data: bytes) -> list[RoutedMessage]:
         found = []

@@ -27,6 +27,9 @@ class Hl7Options(DriverOptions, frozen=True):
         Literal["AA", "CA"],
         Meta(description="how a message that is stored is acknowledged; AA fits nearly all senders"),
     ] = "AA"
+    unframed: Annotated[
+        bool, Meta(description="the sender frames nothing: a message ends where the next begins, or with a silence")
+    ] = False
     waveforms: Annotated[bool, Meta(description="report waveforms, too")] = False
     names: Annotated[
         dict[str, ValueName], Meta(description='names for codes that have none here, as {"150572": "st_ii"}')
@@ -40,4 +43,6 @@ class Hl7Options(DriverOptions, frozen=True):
         ]
         if self.via and not self.match:
             found.append(OptionProblem("`via` needs `match`: which messages are this bed's?", ("via",)))
+        if self.via and self.unframed:
+            found.append(OptionProblem("`unframed` is of the device whose port it is", ("unframed",)))
         return found

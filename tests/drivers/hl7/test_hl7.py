@@ -10,6 +10,7 @@ from gatepost.drivers.network.hl7.mllp import Hl7Router
 from gatepost.drivers.network.hl7.options import Hl7Options
 from gatepost.drivers.network.hl7.twin import Hl7Twin
 from gatepost.drivers.network.peer_message import PeerBytes
+from gatepost.drivers.options import WrongOptions
 from gatepost.drivers.reading import Reading
 from gatepost.drivers.testing import driver_kit
 from gatepost.drivers.testing.virtual_session import EPOCH, LocalTime
@@ -295,6 +296,21 @@ def test_an_answer_cannot_be_made_to_say_more():
     answer = encode_answer(evil, "AA", "20260101000000")
     assert answer.count(b"\x0b") == answer.count(b"\x1c") == 1
     assert Hl7Monitor().violation(answer) is None
+
+
+def test_a_sender_that_frames_nothing():
+    first, second = (message(head=HEAD.replace("|7|", f"|{i}|"), bed=f"ICU^^{i}") for i in (1, 2))
+    router = Hl7Router(unframed=True)
+    assert router.patience is None
+    for size in (1, 7, 5000):
+        octets = b"noise\r\n" + first + second
+        found = [each for at in range(0, len(octets), size) for each in router.feed(octets[at : at + size])]
+        assert [each.data for each in found] == [framed(first)]
+        assert router.patience
+        assert [each.keys["bed"][0] for each in router.feed(b"")] == ["2"]
+        assert router.patience is None
+    with pytest.raises(WrongOptions, match="unframed"):
+        Hl7Options(via="a", match={"bed": "1"}, unframed=True)
 
 
 def test_a_broken_msh_2_has_the_usual_signs():

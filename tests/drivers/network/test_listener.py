@@ -17,6 +17,7 @@ from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.backoff import Backoff
 from gatepost.drivers.driver import Registry
 from gatepost.drivers.network import listener, listening_link
+from gatepost.drivers.network.hl7 import mllp
 from gatepost.drivers.network.hl7.twin import Hl7Twin
 from gatepost.drivers.network.listen_address import ListenAddress, allows, parse_listen_address
 from gatepost.drivers.network.listener import MAX_CONNECTIONS, MAX_OF_ONE_ADDRESS
@@ -120,6 +121,20 @@ async def test_many_beds_on_one_connection_each_to_its_own_device(ward):
             assert len(ward.store.readings(f"bed-{i}")) >= 20
         assert ward.store.readings("ward") == []
         assert ward.status("ward")[1]["faults"]["stray"] >= 5
+
+
+async def test_a_sender_that_frames_nothing_is_understood_after_a_silence(ward, monkeypatch):
+    monkeypatch.setattr(mllp, "SILENCE", 0.05)
+    await ward.run(d=ward.owner(unframed=True))
+    await until(lambda: ward.key("d") == "waiting", 5)
+    reader, writer = await asyncio.open_connection(HOST, ward.port)
+    for number in (b"1", b"2"):
+        head, item = b"MSH|^~\\&|A|B|||20260101||ORU^R01|%b|P|2.3\r", b"OBX|1|NM|147842^^MDC||72\r"
+        writer.write(head % number + item)
+        answer = await asyncio.wait_for(reader.readuntil(b"\x1c\r"), 10)
+        assert b"MSA|AA|" + number in answer
+    writer.close()
+    assert [reading["heart_rate"] for reading in ward.store.readings("d")] == [72, 72]
 
 
 async def test_nobody_else_may_connect():
