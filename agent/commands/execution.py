@@ -34,8 +34,7 @@ class ExecutionOutcome(NamedTuple):
 class ExecutionSlots:
     """Slots of execution: reserved before the ledger is asked, released when the work has really ended."""
 
-    def __init__(self, slots: int = AT_ONCE) -> None:
-        self._slots = slots
+    def __init__(self) -> None:
         self._taken = 0
         self._targets: set[str] = set()
         self.lasting: Counter[str] = Counter()
@@ -43,9 +42,9 @@ class ExecutionSlots:
     def reserve(self, admitted: AdmittedCommand) -> RefusedCommand | None:
         """A slot, or why there is none now."""
         target, exclusive = admitted.target, admitted.exclusive
-        if self._taken >= self._slots:
+        if self._taken >= AT_ONCE:
             return RefusedCommand(
-                "busy", f"{self._slots} commands are being carried out.", "Try again when one of them has ended."
+                "busy", f"{AT_ONCE} commands are being carried out.", "Try again when one of them has ended."
             )
         if exclusive and target in self._targets:
             return RefusedCommand("busy", "Another command is being carried out there.", "Try again when it has ended.")

@@ -29,14 +29,14 @@ def check_regular(path: str | Path) -> None:
         raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
-def open_regular(path: str | Path, flags: int = os.O_RDONLY, mode: int = 0o600) -> int:
+def open_regular(path: str | Path, flags: int = os.O_RDONLY) -> int:
     """A descriptor; never waits for the other end of a FIFO that takes the file's place meanwhile. Raises OSError."""
     try:
         check_regular(path)
     except FileNotFoundError:
         if not flags & os.O_CREAT:
             raise
-    handle = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, mode)
+    handle = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0o600)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise OSError(errno.EINVAL, "not a regular file", str(path))

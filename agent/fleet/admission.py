@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -58,7 +58,6 @@ class DocumentAdmission:
         reports: DesiredReports,
         validation: SettingsValidation,
         clock: Clock,
-        is_signed: Callable[[str, str, str], Awaitable[bool]] = signature.is_signed,
     ) -> None:
         self.waiting: AdmittedDocument | None = None
         self.ask_again: Callable[[], None] = lambda: None
@@ -67,7 +66,7 @@ class DocumentAdmission:
         self._reports = reports
         self._validation = validation
         self._clock = clock
-        self._is_signed = is_signed
+        self._is_signed = signature.is_signed
         self._inbox: deque[SignedDocument] = deque()
         self._turned_away: deque[_TurnedAway] = deque(maxlen=MAX_WAITING)
         self._checks = TokenBucket(CHECK_RATE, CHECK_BURST, clock.monotonic())

@@ -47,10 +47,9 @@ class DropEdit:
         return render(self.content) if self.content else ""
 
 
-def gateway_id(host: str | None = None) -> str:
+def gateway_id() -> str:
     """The host name with everything outside [A-Za-z0-9_.-] replaced; `gateway` when nothing is left."""
-    name = socket.gethostname() if host is None else host
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:64].strip("-.") or "gateway"
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", socket.gethostname()).strip("-.")[:64].strip("-.") or "gateway"
 
 
 def state_directory(environ: Mapping[str, str]) -> tuple[Path, str]:

@@ -54,6 +54,7 @@ class Origin(NamedTuple):
 
 
 DEFAULT = Origin("default")
+QUOTED = 60  # letters of a value in a message
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,9 +161,9 @@ def fold(word: str) -> str:
     return "".join(letter for letter in word.casefold() if letter.isalnum())
 
 
-def quoted(text: str, length: int = 60) -> str:
+def quoted(text: str) -> str:
     """A value in a message: short, printable."""
-    return repr(text if len(text) <= length else text[: length - 3] + "...")
+    return repr(text if len(text) <= QUOTED else text[: QUOTED - 3] + "...")
 
 
 def listed(words: Iterable[object]) -> str:

@@ -17,8 +17,9 @@ ALWAYS = ("status",)  # the gateway answers these itself
 class MqttTwin:
     """Publishes a reading a tick on its own topic, numbers wander; does what it is told and says so."""
 
-    def __init__(self, seed: int = 0, interval: float = 1.0) -> None:
-        self.interval = interval
+    interval = 1.0
+
+    def __init__(self, seed: int = 0) -> None:
         self._random = random.Random(seed)  # noqa: S311  # a simulation
         self._level = 21.0
         self._seq = 0

@@ -57,10 +57,10 @@ def decode_w1_slave(text: str) -> float:
     return int(second[2]) / 1000
 
 
-def encode_w1_slave(temperature: float, resolution: int = 12) -> str:
+def encode_w1_slave(temperature: float) -> str:
     """The file of a sensor; for twins and tests."""
     low = (round(temperature * 16) & 0xFFFF).to_bytes(2, "little")
-    octets = low + bytes((0x4B, 0x46, (resolution - 9) << 5 | 0x1F, 0xFF, 0x0C, 0x10))
+    octets = low + bytes((0x4B, 0x46, 0x7F, 0xFF, 0x0C, 0x10))
     crc = crc8_maxim(octets)
     shown = (octets + bytes((crc,))).hex(" ")
     return f"{shown} : crc={crc:02x} YES\n{shown} t={round(temperature * 16) * 1000 // 16}\n"

@@ -17,8 +17,9 @@ Sleep = Callable[[float], Awaitable[None]]
 class Ds18b20Twin:
     """A temperature that wanders; each tick is the text of the file as it is read then."""
 
-    def __init__(self, seed: int = 0, interval: float = 1.0) -> None:
-        self.interval = interval
+    interval = 1.0
+
+    def __init__(self, seed: int = 0) -> None:
         self.temperature = 21.0
         self._random = random.Random(seed)  # noqa: S311  # a simulation
 

@@ -23,14 +23,11 @@ class BlockingPort:
     """`with BlockingPort(port, line)`: opened exclusively, always closed. LinkFailed when it does not open, is lost or
     does not take what is said. `plain`: it has no speed, so one hearing is all there is."""
 
-    def __init__(
-        self, port: str, line: SerialSettings, over: Callable[[], bool], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, port: str, line: SerialSettings, over: Callable[[], bool]) -> None:
         self.port = port
         self.line = line
         self.plain = "://" in port or is_pty(port)
         self._over = over
-        self._clock = clock
         self._handle: Any = None
 
     def __enter__(self) -> Self:
@@ -58,9 +55,9 @@ class BlockingPort:
 
     def hear(self, seconds: float, take: Callable[[bytes], None], enough: Callable[[], bool]) -> None:
         """Give `take` what is said within this time, until it is `enough`."""
-        end, octets = self._clock() + seconds, 0
+        end, octets = time.monotonic() + seconds, 0
         while octets < MAX_RECEIVED and not self._over():
-            left = end - self._clock()
+            left = end - time.monotonic()
             if left <= 0:
                 return
             data = self._read(min(left, STEP))

@@ -59,13 +59,10 @@ class LoginSession(NamedTuple):
 class SessionStore:
     """`still_valid` says whether a token still is. Times are of the monotonic clock."""
 
-    def __init__(
-        self, clock: Clock, still_valid: Callable[[str], bool], entropy: Callable[[int], bytes] = os.urandom
-    ) -> None:
+    def __init__(self, clock: Clock, still_valid: Callable[[str], bool]) -> None:
         self.on_ended: list[Callable[[], None]] = []
         self._clock = clock
         self._still_valid = still_valid
-        self._entropy = entropy
         self._open: dict[str, LoginSession] = {}
         self._codes: dict[str, IssuedCode] = {}
 
@@ -140,7 +137,7 @@ class SessionStore:
         )
 
     def _random(self) -> str:
-        return base64.urlsafe_b64encode(self._entropy(32)).decode().rstrip("=")
+        return base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
 
 
 def set_cookie(session: LoginSession | None, secure: bool) -> str:

@@ -34,15 +34,15 @@ def fold(text: str, width: int | None, indent: int = 0) -> list[str]:
     return [*found, line.rstrip()]
 
 
-def shortened(path: str, limit: int = SHORT) -> str:
-    """A path by its name, and that shortened in the middle, when it is longer than `limit`."""
-    if len(path) <= limit:
+def shortened(path: str) -> str:
+    """A path by its name, and that shortened in the middle, when it is longer than SHORT."""
+    if len(path) <= SHORT:
         return path
     name = path.rsplit("/", 1)[-1] or path
-    if len(name) <= limit:
+    if len(name) <= SHORT:
         return name
-    head = (limit - 1) // 2
-    return f"{name[:head]}…{name[-(limit - 1 - head) :]}"
+    head = (SHORT - 1) // 2
+    return f"{name[:head]}…{name[-(SHORT - 1 - head) :]}"
 
 
 class ColumnPlan:

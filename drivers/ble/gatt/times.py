@@ -151,10 +151,10 @@ def encode_local_time(local: LocalTimeInformation) -> bytes:
     return bytes((zone & 0xFF, dst))
 
 
-def current_time(moment: datetime, adjust_reason: int = MANUAL) -> CurrentTime:
+def current_time(moment: datetime) -> CurrentTime:
     """Value that sets a clock to this local time."""
     fractions = moment.microsecond * 256 // 1_000_000
-    return CurrentTime(DateTime.of(moment), moment.isoweekday(), fractions, adjust_reason)
+    return CurrentTime(DateTime.of(moment), moment.isoweekday(), fractions, MANUAL)
 
 
 def _need(data: bytes, count: int) -> None:

@@ -22,7 +22,6 @@ async def survey(
     adapter: str | None = None,
     *,
     on_seen: Callable[[ReceivedAdvert], None] = lambda advert: None,
-    log: logging.Logger | None = None,
     timing: BleTiming | None = None,
 ) -> list[ReceivedAdvert]:
     """The newest advertisement of each device, the strongest first; `on_seen` hears of all of them at once.
@@ -32,7 +31,7 @@ async def survey(
     from gatepost.drivers.ble.stack.scanner import AdvertListener, AdvertSighting
     from gatepost.drivers.ble.stack.shared_stack import SharedStack
 
-    radio = SharedStack(Random(), log or logging.getLogger(__name__), timing or BleTiming())  # noqa: S311  # spreads retries
+    radio = SharedStack(Random(), logging.getLogger(__name__), timing or BleTiming())  # noqa: S311  # spreads retries
     newest: dict[str, ReceivedAdvert] = {}
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

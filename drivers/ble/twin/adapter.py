@@ -22,13 +22,13 @@ class TwinAdapter:
     cycled; `blocked`: rfkill holds it; `slow_starts`: so many answers to StartDiscovery come after
     `start_takes` seconds, although the client discovers by then. Bonds outlive the daemon."""
 
-    def __init__(self, state: DaemonState, name: str, address: str, slots: int | None = None) -> None:
+    def __init__(self, state: DaemonState, name: str, address: str) -> None:
         self.state = state
         self.objects = state.objects
         self.name = name
         self.path = f"/org/bluez/{name}"
         self.address = address
-        self.slots = slots
+        self.slots: int | None = None
         self.powered = True
         self.not_receiving = False
         self.blocked = False

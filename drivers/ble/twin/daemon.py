@@ -109,10 +109,9 @@ class TwinDaemon:
         hosted.reachable = False
         hosted.drop()
 
-    def connect_stale(self, hosted: HostedPeripheral, adapter: str = "") -> None:
+    def connect_stale(self, hosted: HostedPeripheral) -> None:
         """A link as a killed client leaves it: up, with no client behind it, and so without advertisements."""
-        radio = self.adapters[adapter] if adapter else self.adapter
-        radio.known(hosted.address, hosted.peripheral).stale(hosted)
+        self.adapter.known(hosted.address, hosted.peripheral).stale(hosted)
 
     def receive(self, advert: ReceivedAdvert, peripheral: TwinPeripheral) -> None:
         if self.objects.connected:

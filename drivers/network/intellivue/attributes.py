@@ -112,11 +112,11 @@ def period_ms(attributes: Attributes) -> float | None:
     return None if ticks is None else ticks / 8
 
 
-def label_text(attributes: Attributes, name: int = LABEL_TEXT) -> str | None:
+def label_text(attributes: Attributes) -> str | None:
     """In the language of the monitor: for people, never to be told apart by."""
-    if name not in attributes:
+    if LABEL_TEXT not in attributes:
         return None
-    octets = OctetCursor(attributes[name]).part()
+    octets = OctetCursor(attributes[LABEL_TEXT]).part()
     return octets.take(octets.left // 2 * 2).decode("utf-16-be", "replace").split("\0")[0].strip()
 
 

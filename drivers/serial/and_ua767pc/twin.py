@@ -10,8 +10,9 @@ from gatepost.drivers.serial.and_ua767pc.record import CuffResult, encode_result
 class Ua767Twin:
     """One measurement a tick; now and then one that failed. Says nothing once remote mode was closed."""
 
-    def __init__(self, seed: int = 0, interval: float = 15.0) -> None:
-        self.interval = interval
+    interval = 15.0
+
+    def __init__(self, seed: int = 0) -> None:
         self.remote = True
         self._random = random.Random(seed)  # noqa: S311  # a simulation
         self._heard = b""

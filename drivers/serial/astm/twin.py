@@ -15,9 +15,10 @@ MAX_SILENT_TICKS = 3  # ticks without an answer after which it gives up
 class AstmTwin:
     """Each tick without a transfer is a new measurement and the beginning of a transfer of all there is."""
 
-    def __init__(self, seed: int = 0, interval: float = 5.0, results: int = 10, serial: str = "7390-0000001") -> None:
-        self.interval = interval
-        self.serial = serial
+    interval = 5.0
+    serial = "7390-0000001"
+
+    def __init__(self, seed: int = 0, results: int = 10) -> None:
         self.results: list[str] = []
         self.sent = 0  # frames of this transfer that were acknowledged
         self.transfers = 0  # that went through
@@ -103,8 +104,8 @@ class AnalyserTwin(AstmTwin):
 
     _TESTS = (("685/", "U/l", 22.0), ("712/", "umol/l", 4.1), ("717/", "mmol/l", 5.6), ("989/", "mmol/l", 140.0))
 
-    def __init__(self, seed: int = 0, interval: float = 5.0) -> None:
-        super().__init__(seed, interval, results=0)
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(seed, results=0)
         self._specimen = 0
 
     def measure(self, value: str = "", marks: str = "") -> None:

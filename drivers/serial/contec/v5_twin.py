@@ -12,10 +12,11 @@ OCTETS_PER_TICK = 64  # octets of a stored recording in one tick: four times the
 class Contec5Twin:
     """A finger in an oximeter: a frame a tick, pulse and saturation wander, the waveform follows the pulse."""
 
-    def __init__(self, seed: int = 0, interval: float = 1 / 60) -> None:
-        self.interval = interval
+    interval = 1 / 60
+
+    def __init__(self, seed: int = 0) -> None:
         self.finger = True
-        self._person = SimulatedFinger(seed, interval)
+        self._person = SimulatedFinger(seed, self.interval)
         self.stored = [(60 + i % 20, 90 + i % 9) for i in range(STORED_RECORDS)]  # pulse rate and SpO2 of each second
         self._rest = b""
         self._saying = b""

@@ -39,15 +39,16 @@ class Contec7Twin:
     `now` is in seconds: the host keeps it alive in its own time, however fast the simulation runs.
     """
 
-    def __init__(self, seed: int = 0, interval: float = 1 / 60, now: Callable[[], float] = time.monotonic) -> None:
-        self.interval = interval
+    interval = 1 / 60
+
+    def __init__(self, seed: int = 0, now: Callable[[], float] = time.monotonic) -> None:
         self.live = False
         self.finger = True
         self.clock_date: tuple[int, ...] | None = None  # century, year, month, day, weekday
         self.clock_time: tuple[int, ...] | None = None
         self.segments = [a_night()]
         self._saying: list[bytes] = []  # packets of a stored segment
-        self._person = SimulatedFinger(seed, interval)
+        self._person = SimulatedFinger(seed, self.interval)
         self._now = now
         self._heard = now()
         self._rest = b""

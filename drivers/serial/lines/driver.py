@@ -121,8 +121,9 @@ class LinesTwin:
     """Prints lines in the configured form, one a tick, of a waveform as many as its rate asks for; numbers wander,
     `seq` counts."""
 
-    def __init__(self, options: LinesOptions, seed: int, interval: float = 1.0) -> None:
-        self.interval = interval
+    interval = 1.0
+
+    def __init__(self, options: LinesOptions, seed: int) -> None:
         self._each = 1
         if options.waveform is not None:
             self._each = max(1, round(options.waveform.rate_hz / WAVE_TICKS))

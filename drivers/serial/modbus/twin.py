@@ -27,10 +27,11 @@ ILLEGAL_FUNCTION, ILLEGAL_ADDRESS = 1, 2
 class ModbusTwin:
     """Answers requests to its unit; addresses that no register of the settings covers are illegal."""
 
-    def __init__(self, options: ModbusOptions, seed: int = 0, interval: float = 1.0, echo: bool = False) -> None:
-        self.interval = interval
+    interval = 1.0
+
+    def __init__(self, options: ModbusOptions, seed: int = 0) -> None:
         self.unit = options.unit
-        self.echo = echo  # like an adapter that hears itself
+        self.echo = False  # like an adapter that hears itself
         self.silent = False
         self.cells: dict[tuple[int, int], int] = {}  # (function, address on the wire) -> register or bit
         self._registers = options.registers

@@ -10,8 +10,9 @@ from gatepost.drivers.serial.nmea.sentence import encode_sentence
 class NmeaTwin:
     """A round of sentences each tick; the weather wanders, the ship lies still."""
 
-    def __init__(self, seed: int = 0, interval: float = 1.0) -> None:
-        self.interval = interval
+    interval = 1.0
+
+    def __init__(self, seed: int = 0) -> None:
         self._random = random.Random(seed)  # noqa: S311  # a simulation
         self._level = 0.0
         self._seconds = 8 * 3600

@@ -14,8 +14,9 @@ MEMORY_SIZE = 500  # records in its memory
 class OneTouchTwin:
     """Answers commands; a tick is a measurement a few hours later. `plugged` False: it hears and says nothing."""
 
-    def __init__(self, seed: int = 0, interval: float = 60.0, records: int = 20, serial: str = "TWN00001Y") -> None:
-        self.interval = interval
+    interval = 60.0
+
+    def __init__(self, seed: int = 0, records: int = 20, serial: str = "TWN00001Y") -> None:
         self.plugged = True
         self.serial = serial
         self.clock = START

@@ -50,11 +50,11 @@ def decode_line(text: str) -> AndWeighing:
     return AndWeighing(state, float(spelled) if "." in spelled else int(spelled), unit, comparator)
 
 
-def encode_line(weighing: AndWeighing, decimals: int = 2) -> bytes:
+def encode_line(weighing: AndWeighing) -> bytes:
     """The line that a scale prints; for twins and tests."""
     head = next(code for code, state in STATES.items() if state == weighing.state)
     if weighing.comparator:
         head += f",{weighing.comparator}"
     if weighing.value is None:
         return f"{head},+9999999E+19\r\n".encode("ascii")
-    return f"{head},{weighing.value:+0{WIDTH}.{decimals}f}{weighing.unit or 'g':>{UNIT}}\r\n".encode("ascii")
+    return f"{head},{weighing.value:+0{WIDTH}.2f}{weighing.unit or 'g':>{UNIT}}\r\n".encode("ascii")

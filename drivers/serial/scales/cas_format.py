@@ -126,7 +126,7 @@ def _unit(unit: bytes) -> str:
     return text
 
 
-def encode_full(weighing: CasWeighing, decimals: int = 1) -> bytes:
+def encode_full(weighing: CasWeighing) -> bytes:
     """The 22 octets; for twins and tests."""
     lamps = (
         LAMP
@@ -139,7 +139,7 @@ def encode_full(weighing: CasWeighing, decimals: int = 1) -> bytes:
     )
     state = next(code for code, name in STATES.items() if name == weighing.state)
     mode = next(code for code, name in MODES.items() if name == weighing.mode)
-    data = b"--------" if weighing.value is None else f"{weighing.value:0{WIDTH}.{decimals}f}".encode("ascii")
+    data = b"--------" if weighing.value is None else f"{weighing.value:0{WIDTH}.1f}".encode("ascii")
     unit = (weighing.unit or "").rjust(2).encode("ascii")
     device = bytes((weighing.device_id or 0x31, lamps))
     return state + b"," + mode + b"," + device + b"," + data + b" " + unit + b"\r\n"

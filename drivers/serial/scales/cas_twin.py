@@ -10,8 +10,9 @@ from gatepost.drivers.serial.scales.cas_format import CasWeighing, encode_full
 class CasTwin:
     """Something is put on it now and then; prints without being asked, in any of the three forms."""
 
-    def __init__(self, seed: int = 0, interval: float = 0.2, form: str = "22") -> None:
-        self.interval = interval
+    interval = 0.2
+
+    def __init__(self, seed: int = 0, form: str = "22") -> None:
         self.form = form
         self._random = random.Random(seed)  # noqa: S311  # a simulation
         self._weight = 72.0

@@ -9,8 +9,8 @@ from gatepost.drivers.serial.scales.settling_weight import SettlingWeight
 class MtSicsTwin(SettlingWeight):
     """Something is put on it now and then: it moves, then it rests. Answers S, SI, SIR, I4 and @; refuses the rest."""
 
-    def __init__(self, seed: int = 0, interval: float = 0.5, streams: bool = False) -> None:
-        super().__init__(seed, interval, streams)
+    def __init__(self, seed: int, streams: bool) -> None:
+        super().__init__(seed, streams)
         self.number = "B021002593"
         self.words: list[bytes] = []  # that it heard
 

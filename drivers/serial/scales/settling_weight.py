@@ -8,8 +8,9 @@ import random
 class SettlingWeight:
     """Twin of a scale that prints by itself (`streams`) or is asked in lines."""
 
-    def __init__(self, seed: int = 0, interval: float = 0.5, streams: bool = True) -> None:
-        self.interval = interval
+    interval = 0.5
+
+    def __init__(self, seed: int, streams: bool) -> None:
         self.streams = streams
         self._random = random.Random(seed)  # noqa: S311  # a simulation
         self._weight = 72.0

@@ -452,7 +452,8 @@ def test_it_never_says_anything_but_answers():
 
 
 async def test_on_a_port_over_a_restart(tmp_path):
-    twin = AstmTwin(seed=5, results=25, interval=0.02)
+    twin = AstmTwin(seed=5, results=25)
+    twin.interval = 0.02
     async with PtyTwin(twin, tmp_path / "meter"), Rig() as rig:
         await rig.run("astm-glucose", tmp_path / "meter")
         await until(lambda: len(rig.readings) >= 27)

@@ -440,7 +440,8 @@ def test_names_and_example():
 
 async def test_on_a_port_with_read_now_and_a_device_that_goes(tmp_path):
     made = options(*EXAMPLE["registers"])
-    twin = ModbusTwin(made, seed=2, interval=0.01)
+    twin = ModbusTwin(made, seed=2)
+    twin.interval = 0.01
     async with PtyTwin(twin, tmp_path / "bus"), Rig() as rig:
         await rig.run("modbus-rtu", tmp_path / "bus", **{**EXAMPLE, "interval": 600, "timeout": 0.1, "retries": 0})
         await until(lambda: len(rig.readings) == 1)

@@ -303,7 +303,8 @@ async def test_the_conversation_says_only_what_it_should(one_look):
 
 
 async def test_on_a_port_over_restarts_and_unplugging(tmp_path):
-    twin = OneTouchTwin(seed=4, records=40, interval=1000)
+    twin = OneTouchTwin(seed=4, records=40)
+    twin.interval = 1000.0
     async with PtyTwin(twin, tmp_path / "meter"), Rig() as rig:
         await rig.run("onetouch-ultra2", tmp_path / "meter", interval=1, reread=10)
         await until(lambda: len(rig.readings) >= 41)  # the twin's first tick is a measurement

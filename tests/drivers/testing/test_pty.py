@@ -100,7 +100,7 @@ async def test_every_driver_reads_its_twin_over_a_pty(name, tmp_path, eventually
 
 
 async def test_it_vanishes_and_comes_back_under_another_number(tmp_path, eventually):
-    twin = PtyTwin(LinesTwin(LinesOptions(), seed=1, interval=0.001), tmp_path / "by-id")
+    twin = PtyTwin(LinesTwin(LinesOptions(), seed=1), tmp_path / "by-id", speed=1000)
     await twin.appear()
     first, lost, data = twin.device, [], []
     link = SerialLink(str(twin.path), Registry.installed().get("lines").line, on_data=data.append, on_lost=lost.append)
@@ -122,7 +122,7 @@ async def test_it_vanishes_and_comes_back_under_another_number(tmp_path, eventua
 
 
 async def test_without_a_reader_ticks_are_dropped_and_counted(tmp_path, eventually):
-    async with PtyTwin(LinesTwin(LinesOptions(), 1, interval=1), tmp_path / "p", speed=1e6) as device:
+    async with PtyTwin(LinesTwin(LinesOptions(), 1), tmp_path / "p", speed=1e6) as device:
         await eventually(lambda: device.dropped > 10)
 
 

@@ -57,9 +57,9 @@ def read_date_time(data: bytes) -> datetime:
     return datetime(*struct.unpack("<H5B", data[:7]))  # noqa: DTZ001  # devices know no zone
 
 
-def current_time(when: datetime, reason: int = 0) -> bytes:
+def current_time(when: datetime) -> bytes:
     """Current Time, ten octets."""
-    return date_time(when) + bytes((when.isoweekday(), when.microsecond * 256 // 1_000_000, reason))
+    return date_time(when) + bytes((when.isoweekday(), when.microsecond * 256 // 1_000_000, 0))
 
 
 def crc(data: bytes) -> bytes:

@@ -17,6 +17,7 @@ OK, NO_OP, NO_TYPE, NOT_SUPPORTED, BAD_LENGTH, BAD_PARAMETER, ALREADY, RESOLUTIO
 ECG_RATE, ACC_RATES, ACC_RANGES = 130, (25, 50, 100, 200), (2, 4, 8)
 ECG_FRAME, ACC_FRAME = 73, 36  # samples
 AFTER_POWER_LOSS = 599_616_000_000_000_000  # 2019-01-01 in nanoseconds since 2000-01-01
+BLOCK = 10  # differences of one width
 SMALLEST_MTU = 10 + 3 + 3 * ECG_FRAME
 WAVES = ((-0.20, 0.025, 110), (-0.03, 0.010, -120), (0.0, 0.011, 1150), (0.03, 0.010, -260), (0.28, 0.045, 290))
 
@@ -142,12 +143,12 @@ class PolarH10Twin(HeartRateTwin):
             self.send(self._data, head + body)
 
 
-def deltas(frame: list[tuple[int, ...]], most: int = 10) -> bytes:
+def deltas(frame: list[tuple[int, ...]]) -> bytes:
     """A reference sample, then blocks of differences: width, count, differences with their low bits first."""
     out = struct.pack("<3h", *frame[0])
     steps = [tuple(b - a for a, b in zip(old, new, strict=True)) for old, new in pairwise(frame)]
-    for at in range(0, len(steps), most):
-        block = steps[at : at + most]
+    for at in range(0, len(steps), BLOCK):
+        block = steps[at : at + BLOCK]
         width = 1 + max((step if step >= 0 else ~step).bit_length() for each in block for step in each)
         bits = used = 0
         for step in (step for each in block for step in each):
