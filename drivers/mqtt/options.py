@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -12,6 +13,7 @@ from gatepost.drivers.mqtt.topics import pattern_problem
 from gatepost.drivers.options import DriverOptions, MetricName, OptionProblem
 from gatepost.drivers.serial.lines.fields import LineField
 from gatepost.drivers.serial.lines.options import LinesOptions
+from gatepost.drivers.ucum import unit_problem
 
 LISTENER = "listener"
 EVERY_COMMAND = "*"
@@ -93,7 +95,8 @@ class MqttOptions(DriverOptions, frozen=True, forbid_unknown_fields=True, rename
     ] = field(default_factory=dict)
 
     def problems(self) -> list[OptionProblem]:
-        return [*_of_source(self), *_of_topics(self)]
+        streams = (unit_problem(rule.unit, ("streams", ident, "unit")) for ident, rule in self.streams.items())
+        return [*_of_source(self), *_of_topics(self), *chain.from_iterable(streams)]
 
     def value_names(self) -> tuple[str, ...]:
         """() = the device decides: its own topics carry what it likes."""

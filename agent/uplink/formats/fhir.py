@@ -43,6 +43,7 @@ from gatepost.agent.uplink.formats.interface import (
 from gatepost.agent.uplink.formats.scalar import metric_name
 from gatepost.agent.uplink.formats.stored_reading import COUNTS, StoredReading
 from gatepost.drivers.catalogue import LIST
+from gatepost.drivers.ucum import is_code
 
 Described = msgspec.Meta
 Uri = Annotated[str, Described(pattern=r"^[^\s|]+$")]
@@ -298,6 +299,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _quantity(value: float, unit: str | None) -> Resource:
+    if unit and not is_code(unit):
+        return {"value": value, "unit": unit}  # what a user calls it: UCUM does not
     return {"value": value, "unit": unit or "1", "system": UCUM, "code": unit or "1"}
 
 

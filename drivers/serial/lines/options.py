@@ -13,6 +13,7 @@ from gatepost.drivers.options import DriverOptions, MetricName, OptionProblem
 from gatepost.drivers.serial.lines.fields import LineField, first_token, target_name
 from gatepost.drivers.serial.lines.patterns import compile_pattern
 from gatepost.drivers.serial.lines.waveforms import LineWaveform
+from gatepost.drivers.ucum import unit_problem
 from gatepost.drivers.waveforms import LOST
 
 LONGEST_LINE = 1_000_000  # octets
@@ -148,6 +149,7 @@ def _of_fields(options: LinesOptions) -> Iterator[OptionProblem]:
         if wrong:
             message = f"`fields.{source}.invalid_pattern` is no regular expression: {wrong}"
             yield OptionProblem(message, ("fields", source, "invalid_pattern"), ("fields",))
+        yield from unit_problem(member.unit, ("fields", source, "unit"))
         yield from _unknown_source(options, source, ("fields", source))
     if options.others == "drop" and not options.fields:
         message = "others: drop without `fields` leaves nothing to report"

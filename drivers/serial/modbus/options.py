@@ -12,6 +12,7 @@ from msgspec import Meta
 from gatepost.drivers.extras import install_extra
 from gatepost.drivers.options import DriverOptions, MetricName, OptionProblem
 from gatepost.drivers.serial.modbus.values import SIZES
+from gatepost.drivers.ucum import unit_problem
 
 HINT = install_extra("modbus")
 LAST = 65535
@@ -84,6 +85,7 @@ class ModbusOptions(DriverOptions, frozen=True, forbid_unknown_fields=True):
                 found.append(OptionProblem(f"{register.name} takes two registers, `most` allows one", ("most",)))
             if register.type == "bit" and (register.scale, register.offset) != (1.0, 0.0):
                 found.append(OptionProblem("a bit is not scaled", path, warning=True))
+            found += unit_problem(register.unit, (*path, "unit"))
         return found
 
 

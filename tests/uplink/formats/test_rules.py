@@ -284,6 +284,14 @@ def test_what_only_people_have_is_coded_in_any_metric(name: str, unit: str | Non
     assert len(resource["category"]) == (2 if code.isdigit() else 1)
 
 
+@pytest.mark.parametrize(("unit", "coded"), [("Cel", True), ("{drops}", True), ("°C", False), ("deg C", False)])
+def test_a_unit_that_is_no_code_is_not_called_one(unit: str, coded: bool) -> None:
+    [entry] = observations(reading("reading", x=1, units={"x": unit}))
+    quantity = entry["resource"]["valueQuantity"]
+    assert quantity["unit"] == unit
+    assert ("code" in quantity, "system" in quantity) == (coded, coded)
+
+
 def test_no_name_of_a_value_ends_the_condition() -> None:
     [entry] = observations(reading("reading", **{"a&b|c": 1}))
     assert entry["request"]["ifNoneExist"].endswith(r"|ward-7:e:1.a%26b\|c")
