@@ -60,7 +60,8 @@ def explain_failure(problem: Exception | None, endpoint: BrokerEndpoint, before_
 
 def describe_end(problem: Exception | None) -> ConnectionLost:
     if problem is None:
-        return ConnectionLost(None, "the broker closed the connection", "the broker's log may say why")
+        hint = "the broker's log may say why: another client may have this one's client_id, as a copied gateway has"
+        return ConnectionLost(None, "the broker closed the connection", hint)
     if isinstance(problem, OSError) and problem.errno == errno.ETIMEDOUT:
         hint = "check the network between here and the broker"
         return ConnectionLost(None, "the broker's machine no longer answers", hint, silent=True)
