@@ -5,43 +5,10 @@ Annotations are no texts here: msgspec would evaluate some hundred of them at ea
 """
 
 from ipaddress import ip_address
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
-
-
-class TopicDefault(NamedTuple):
-    """A default topic with `{placeholders}`; `needs` must stand in every override."""
-
-    default: str
-    placeholders: frozenset[str]
-    subscribed: bool = False
-    needs: frozenset[str] = frozenset()
-
-
-_GATEWAY = frozenset(("gateway", "org"))
-_DEVICE = frozenset(("gateway", "org", "device"))
-_DATA = frozenset(("gateway", "org", "device", "metric", "value", "room"))
-_ONE = frozenset(("device",))
-
-TOPICS = {
-    "data": TopicDefault("devices/{device}/data", _DATA),
-    "device_status": TopicDefault("devices/{device}/status", _DEVICE, needs=_ONE),
-    "commands": TopicDefault("devices/{device}/commands", _DEVICE, subscribed=True, needs=_ONE),
-    "responses": TopicDefault("devices/{device}/responses", _DEVICE),
-    "gateway_status": TopicDefault("gateways/{gateway}/status", _GATEWAY),
-    "gateway_events": TopicDefault("gateways/{gateway}/events", _GATEWAY),
-    "gateway_commands": TopicDefault("gateways/{gateway}/commands", _GATEWAY, subscribed=True),
-    "gateway_responses": TopicDefault("gateways/{gateway}/responses", _GATEWAY),
-    "broadcast": TopicDefault("organizations/{org}/broadcast", _GATEWAY, subscribed=True),
-    "batch": TopicDefault("gateways/{gateway}/data", _GATEWAY),
-    "desired": TopicDefault("gateways/{gateway}/desired", _GATEWAY, subscribed=True),
-    "desired_confirm": TopicDefault("gateways/{gateway}/desired/confirm", _GATEWAY, subscribed=True),
-    "desired_get": TopicDefault("gateways/{gateway}/desired/get", _GATEWAY),
-    "reported": TopicDefault("gateways/{gateway}/reported", _GATEWAY),
-    "account": TopicDefault("gateways/{gateway}/account", _GATEWAY),
-}
 
 
 def split_address(listen: str) -> tuple[str, int]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import inspect as types
 
-from gatepost.agent.settings.model import TOPICS, SecretRef, Settings
+from gatepost.agent.settings.model import SecretRef, Settings
+from gatepost.agent.settings.topic_templates import TOPICS
 from gatepost.agent.settings.units import UNITS
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gatepost.agent.settings.model import BrokerSettings, Settings, client_id_of
+from gatepost.agent.settings.topic_templates import DEFAULTS, own_templates
 from gatepost.agent.uplink.formats import catalogue
 from gatepost.agent.uplink.formats.interface import (
     COMMAND_SCHEMA,
@@ -19,7 +20,6 @@ from gatepost.agent.uplink.formats.interface import (
     FormatChannel,
     PayloadFormat,
 )
-from gatepost.agent.uplink.topics import DEFAULTS, own_templates
 
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 MQTT_BINDING = "0.2.0"

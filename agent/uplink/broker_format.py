@@ -11,6 +11,7 @@ import msgspec
 
 from gatepost.agent.core.errors import SettingsWrong, StoreError
 from gatepost.agent.settings.model import BrokerSettings
+from gatepost.agent.settings.topic_templates import own_templates
 from gatepost.agent.uplink.batches import BatchEncoder
 from gatepost.agent.uplink.context import UplinkContext
 from gatepost.agent.uplink.devices_format import DevicesFormat
@@ -27,7 +28,7 @@ from gatepost.agent.uplink.formats.interface import (
 from gatepost.agent.uplink.message_renderer import MessageRenderer
 from gatepost.agent.uplink.mqtt.inbox import InboundMessage
 from gatepost.agent.uplink.routing import BrokerRoutes, ReadingThinner
-from gatepost.agent.uplink.topics import BrokerTopics, own_templates
+from gatepost.agent.uplink.topics import BrokerTopics
 
 log = logging.getLogger(__name__)
 

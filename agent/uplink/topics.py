@@ -6,39 +6,13 @@ import re
 from collections.abc import Mapping
 
 from gatepost.agent.core.topic_filter import TopicFilter
+from gatepost.agent.settings.topic_templates import DEFAULTS
 from gatepost.agent.uplink.mqtt.codec import check_topic
-
-DEFAULTS: dict[str, str] = {
-    "data": "devices/{device}/data",
-    "device_status": "devices/{device}/status",
-    "commands": "devices/{device}/commands",
-    "responses": "devices/{device}/responses",
-    "gateway_status": "gateways/{gateway}/status",
-    "gateway_events": "gateways/{gateway}/events",
-    "gateway_commands": "gateways/{gateway}/commands",
-    "gateway_responses": "gateways/{gateway}/responses",
-    "broadcast": "organizations/{org}/broadcast",
-    "batch": "gateways/{gateway}/data",
-    "desired": "gateways/{gateway}/desired",
-    "desired_confirm": "gateways/{gateway}/desired/confirm",
-    "desired_get": "gateways/{gateway}/desired/get",
-    "reported": "gateways/{gateway}/reported",
-    "account": "gateways/{gateway}/account",
-}
 
 _OPEN = re.compile(r"\{device\}|\{metric\}")
 
 
-# Of `layout: gateway`: everything of a gateway below one root, so that an ACL can be one rule.
-GATEWAY_LAYOUT: dict[str, str] = {
-    key: f"gateways/{{gateway}}/{DEFAULTS[key]}" for key in ("data", "device_status", "commands", "responses")
-}
 MAX_FILLED = 5000
-
-
-def own_templates(layout: str, of_format: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """What a broker has over the defaults: its layout's topics, those of its format over them, its own over both."""
-    return {**(GATEWAY_LAYOUT if layout == "gateway" else {}), **of_format, **own}
 
 
 class BrokerTopics:

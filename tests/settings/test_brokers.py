@@ -2,9 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from gatepost.agent.settings.model import TOPICS
-from gatepost.agent.uplink.topics import DEFAULTS
-
 from .conftest import marked, told
 
 
@@ -109,10 +106,6 @@ def test_topics(read, topics, code, part):
 )
 def test_good_topics(read, topics):
     assert read(broker(url="'mqtt://x'", topics=topics)).problems == []
-
-
-def test_the_uplink_fills_the_topics_that_are_judged_here():
-    assert {key: topic.default for key, topic in TOPICS.items()} == DEFAULTS
 
 
 @pytest.mark.parametrize(

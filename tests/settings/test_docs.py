@@ -10,7 +10,8 @@ import pytest
 from msgspec import inspect as types
 
 from gatepost.agent.settings.effective import effective
-from gatepost.agent.settings.model import TOPICS, BrokerSettings, DeviceSettings, SecretRef, Settings, ThresholdSettings
+from gatepost.agent.settings.model import BrokerSettings, DeviceSettings, SecretRef, Settings, ThresholdSettings
+from gatepost.agent.settings.topic_templates import TOPICS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
 ROWS = {

@@ -73,6 +73,31 @@ def test_a_loop(problems, topic):
     assert ("topic-loop", f"devices.a.options.topics.{topic}", True) in problems(text)
 
 
+@pytest.mark.parametrize(
+    ("broker", "topic", "loop"),
+    [
+        ("format: homeassistant", "gatepost/+/+/env", True),
+        ("format: homeassistant", "homeassistant/#", True),
+        ("format: homeassistant", "devices/+/data", False),  # those are another gateway's
+        ("format: scalar", "devices/cuff/blood_pressure/systolic", True),
+        ("format: senml, topics: {data: 'channels/9f2c/{device}'}", "channels/#", True),
+        ("layout: gateway", "gateways/+/devices/+/data", True),
+        ("layout: gateway", "devices/+/data", False),
+        ("routes: [{topic: 'ward/{room}/{device}'}]", "ward/#", True),
+        ("routes: [{topic: 'ward/{room}/{device}', drop: true}]", "ward/#", False),
+        ("format: nonsense", "ward/#", False),
+    ],
+)
+def test_a_loop_through_a_format_a_layout_or_a_rule(problems, broker, topic, loop):
+    key = f"devices.a.options.topics.{topic}"
+    text = "devices:\n" + device("a", f"{{from: hospital, topics: {{'{topic}': {{}}}}}}")
+    one = f"brokers: {{hospital: {{url: 'mqtt://x', {broker}}}}}\n{text}"
+    assert (("topic-loop", key, True) in problems(one)) is loop
+    other = f"other: {{url: 'mqtt://x', client_id: c, {broker}}}"
+    both = f"brokers: {{hospital: {{url: 'mqtt://x', layout: gateway}}, {other}}}\n{text}"
+    assert (("topic-loop", key, True) in problems(both)) is (loop or topic.startswith("gateways"))
+
+
 def test_options_of_a_topic(problems):
     wrong = HERE + "devices:\n" + device("a", "{topics: {'x/{strange}': {}, 'y': {format: csv}}}")
     assert {code for code, _, error in problems(wrong) if error} == {"bad-option"}

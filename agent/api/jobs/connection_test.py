@@ -17,6 +17,7 @@ import orjson
 
 from gatepost.agent.core.errors import ConnectFailed, GatepostError, UplinkError
 from gatepost.agent.settings.model import BrokerSettings, Secret
+from gatepost.agent.settings.topic_templates import own_templates
 from gatepost.agent.uplink.formats import catalogue
 from gatepost.agent.uplink.mqtt.connect_options import ConnectOptions
 from gatepost.agent.uplink.mqtt.connection import MqttConnection
@@ -27,7 +28,7 @@ from gatepost.agent.uplink.mqtt.reason_codes import REFUSED, explain
 from gatepost.agent.uplink.mqtt.tls import tls_context
 from gatepost.agent.uplink.mqtt.version_fallback import Version
 from gatepost.agent.uplink.secret_files import read_file
-from gatepost.agent.uplink.topics import GATEWAY_LAYOUT, BrokerTopics
+from gatepost.agent.uplink.topics import BrokerTopics
 
 StepName = Literal["dns", "tcp", "tls", "connect", "subscribe", "publish"]
 StepState = Literal["ok", "failed", "skipped", "none", "unknown"]
@@ -69,8 +70,8 @@ class BrokerTester:
         self._gateway = gateway
         self._resolve = resolve
         self._client_id = (settings.client_id or f"gatepost-{gateway}") + (SUFFIX if in_use else "")
-        layout = GATEWAY_LAYOUT if settings.layout == "gateway" else {}
-        self._topics = BrokerTopics({**layout, **settings.topics}, gateway, organization, {})
+        templates = own_templates(settings.layout, {}, settings.topics)
+        self._topics = BrokerTopics(templates, gateway, organization, {})
         self._connection: MqttConnection | None = None
         self._context: ssl.SSLContext | None = None
         self._acked: asyncio.Future[int] | None = None

@@ -18,9 +18,10 @@ from gatepost.agent.commands.authorization import permitted
 from gatepost.agent.core.errors import NotFound
 from gatepost.agent.device_profiles import set_limits
 from gatepost.agent.process.exits import ExitCode
+from gatepost.agent.settings.topic_templates import DEFAULTS, own_templates
 from gatepost.agent.uplink.formats import catalogue
 from gatepost.agent.uplink.formats.interface import OutgoingMessage, PayloadFormat
-from gatepost.agent.uplink.topics import DEFAULTS, BrokerTopics, own_templates
+from gatepost.agent.uplink.topics import BrokerTopics
 from gatepost.drivers.installed import version
 
 SAMPLE: dict[str, Any] = {

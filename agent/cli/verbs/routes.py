@@ -14,11 +14,12 @@ from gatepost.agent.core.errors import NotFound
 from gatepost.agent.process.exits import ExitCode
 from gatepost.agent.settings.model import BrokerSettings, RouteRule, Settings
 from gatepost.agent.settings.rules.formats import WAVEFORM_METRICS, carries_waveforms
+from gatepost.agent.settings.topic_templates import own_templates
 from gatepost.agent.uplink.broker_format import options_of
 from gatepost.agent.uplink.formats import catalogue
 from gatepost.agent.uplink.formats.interface import ContractFormat, PayloadFormat
 from gatepost.agent.uplink.routing import EVERYTHING, BrokerRoutes
-from gatepost.agent.uplink.topics import BrokerTopics, own_templates
+from gatepost.agent.uplink.topics import BrokerTopics
 
 ANY_METRIC = "(any)"
 

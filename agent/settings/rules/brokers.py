@@ -6,10 +6,10 @@ import re
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from gatepost.agent.settings.model import TOPICS, TopicDefault
 from gatepost.agent.settings.problem import Path, closest, listed, quoted
 from gatepost.agent.settings.rules.base import RuleContext
 from gatepost.agent.settings.rules.formats import format_of
+from gatepost.agent.settings.topic_templates import TOPICS, TopicDefault
 
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 _MEANT = {"tcp": "mqtt", "ssl": "mqtts", "tls": "mqtts", "http": "ws", "https": "wss"}

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from ipaddress import ip_address
 from itertools import combinations
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
 
 from gatepost.agent.core.topic_filter import overlaps
-from gatepost.agent.settings.model import TOPICS, split_address
+from gatepost.agent.settings.model import split_address
 from gatepost.agent.settings.problem import Path, closest, dotted, listed, quoted
 from gatepost.agent.settings.rules.base import RuleContext, check_listening
+from gatepost.agent.settings.topic_templates import DEFAULTS, TOPICS, own_templates
+from gatepost.agent.uplink.formats import catalogue
+from gatepost.agent.uplink.formats.interface import FLEET_TOPICS, ContractFormat
 
 DRIVER = "mqtt"
 LISTENER = "listener"
@@ -100,15 +107,43 @@ def _check_carrier(rules: RuleContext, path: Path, name: str, via: str) -> None:
 
 def _check_loop(rules: RuleContext, claim: ClaimedTopic) -> None:
     """What the gateway publishes to a broker must not come back to it as a device's."""
-    own = rules.section("brokers", claim.carrier[0], "topics")
-    gateway = rules.section("gateway")
-    for key in PUBLISHED:
-        template = own.get(key) or TOPICS[key].default
-        published = "/".join(
-            str(gateway.get("id", "+")) if level == "{gateway}" else "+" if "{" in level else level
-            for level in template.split("/")
-        )
-        if overlaps(claim.topic_filter, published):
-            message = f"this gateway publishes there itself ({key}: {template}): a loop"
-            rules.error(claim.path, "topic-loop", message, "name the device's own topics")
-            return
+    brokers, source = rules.section("brokers"), claim.carrier[0]
+    addresses = _addresses(brokers.get(source))
+    for name, broker in brokers.items():
+        if name == source or not addresses.isdisjoint(_addresses(broker)):
+            for what, template in published_topics(broker):
+                if overlaps(claim.topic_filter, _filled(rules, template)):
+                    where = what if name == source else f"brokers.{name}, {what}"
+                    message = f"this gateway publishes there itself ({where}: {template}): a loop"
+                    rules.error(claim.path, "topic-loop", message, "name the device's own topics")
+                    return
+
+
+def _addresses(broker: Any) -> set[tuple[str | None, int | None]]:
+    urls = [broker.get("url"), *(broker.get("failover") or [])] if isinstance(broker, dict) else []
+    return {(parts.hostname, parts.port) for parts in map(urlsplit, filter(None, urls))}
+
+
+def _filled(rules: RuleContext, template: str) -> str:
+    gateway = str(rules.section("gateway").get("id", "+"))
+    return "/".join(
+        gateway if level == "{gateway}" else "+" if "{" in level else level for level in template.split("/")
+    )
+
+
+def published_topics(broker: Any) -> Iterator[tuple[str, str]]:
+    """Key and template of each topic that the gateway publishes to at this broker, as far as its settings are right."""
+    try:
+        name = broker.get("format", catalogue.DEVICES)
+        kind = ContractFormat if name == catalogue.DEVICES else catalogue.load(name)
+        options = msgspec.convert(broker.get("options") or {}, kind.options_type)
+        own = own_templates(broker.get("layout", ""), kind.default_topics, broker.get("topics") or {})
+        topics = {**DEFAULTS, **own}
+        channels = [*kind.channels(options, topics, 1)]
+    except Exception:  # told already; a format of another package may fail in any way
+        return
+    yield from ((each.name, each.address) for each in channels if each.action == "send")
+    yield from ((key, topics[key]) for key in PUBLISHED if kind is ContractFormat or key in FLEET_TOPICS)
+    for rule in broker.get("routes") or []:
+        if isinstance(rule, dict) and rule.get("topic") and not rule.get("drop"):
+            yield "routes", rule["topic"]
