@@ -46,6 +46,10 @@ class GapCounter:
     def __bool__(self) -> bool:
         return bool(self._losses)
 
+    def counts(self, reason: str) -> bool:
+        """Whether there is such a loss."""
+        return any(loss.reason == reason for loss in self._losses.values())
+
     @property
     def waiting(self) -> int:
         """Losses that are in no gap record yet."""

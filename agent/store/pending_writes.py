@@ -20,6 +20,7 @@ SAVE_SECONDS = 5.0  # positions are written this long after the last time, and
 MANY_SECONDS = 0.8  # sooner where many rows were delivered: a crash repeats about a second of them
 MAX_DEAD = 10_000  # as many as the file keeps; the oldest go first, here as there
 ACCOUNT = "account:"  # of the store's small state, and the name of the broker
+DAMAGED_ROW = "damaged-row"  # reason of a gap record
 DAMAGED_ROWS = "damaged-rows"  # key of the small state: rows told as damaged, so that no start tells them again
 MAX_DAMAGED = 10_000
 DeadLetter = tuple[int | None, str]
@@ -138,9 +139,11 @@ class PendingWrites:
         taken.starts, self._starts = self._starts, []
         taken.series, self._series = self._series, []
         taken.told, self._told = self._told, {}
-        if self._losses_left() == 0:
+        positions_due = bool(self._dead) or self._positions_due()
+        # A position that passes a damaged row is never written without the gap record of that row.
+        if self._losses_left() == 0 or (positions_due and self.losses.counts(DAMAGED_ROW)):
             taken.losses = self.losses.take()
-        if self._dead or self._positions_due():
+        if positions_due:
             self._take_positions(taken)
         taken.dead, self._dead = self._dead, {}
         for boot in taken.boots:

@@ -122,9 +122,11 @@ SELECT count(*) FILTER (WHERE seq >= following), min(seq), max(seq), (SELECT max
 FROM (SELECT seq, lead(seq) OVER (ORDER BY seq) AS following FROM reading WHERE seq >= :lo AND seq < :hi);
 
 -- name: reading_page --
--- IS NOT: what a page with zeros in it gives for a row is not passed over; its columns are NULL.
-SELECT seq, series, wall, mono, bits, crc, body FROM reading
-WHERE seq >= :lo AND seq < :hi AND (bits & 1) IS NOT 1 ORDER BY seq LIMIT :limit;
+-- No damaged row is passed over: in a page with zeros in it columns are NULL, and what looks urgent may not be.
+SELECT seq, series, wall, mono, bits, crc, body FROM reading r
+WHERE seq >= :lo AND seq < :hi AND ((bits & 1) IS NOT 1
+  OR NOT EXISTS (SELECT 1 FROM reading u INDEXED BY reading_urgent WHERE u.bits & 1 AND u.seq = r.seq))
+ORDER BY seq LIMIT :limit;
 
 -- name: reading_page_last --
 SELECT seq FROM reading WHERE seq >= :lo AND seq < :hi AND (bits & 1) IS NOT 1 ORDER BY seq DESC LIMIT :limit;

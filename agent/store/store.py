@@ -34,7 +34,7 @@ from gatepost.agent.store.gap_counter import GapCounter, gap_dict
 from gatepost.agent.store.key_value import KeyValueStore
 from gatepost.agent.store.log_order import last_of
 from gatepost.agent.store.model import IN_STEP, Record, Series
-from gatepost.agent.store.pending_writes import DAMAGED_ROWS, PendingWrites
+from gatepost.agent.store.pending_writes import DAMAGED_ROW, DAMAGED_ROWS, PendingWrites
 from gatepost.agent.store.queries import StoreQueries
 from gatepost.agent.store.ranges import FOREVER
 from gatepost.agent.store.recent_records import RecentRecords
@@ -427,7 +427,7 @@ class Store:
                 log.exception("a listener failed")
 
     def _damaged_row(self) -> None:
-        self.lost("", 1, "damaged-row")
+        self.lost("", 1, DAMAGED_ROW)
 
     def _announce(self, gap: tuple[Any, ...]) -> int:
         return self.event("gap", gap_dict(gap[1:]))

@@ -364,3 +364,24 @@ async def test_a_write_ahead_log_of_another_history_gives_no_row_the_id_of_anoth
         assert first.isdisjoint(run.store.reading_id(record.seq) for record in kept)
         assert len(kept) + sum(gap["count"] for gap in await run.store.gaps()) >= 300
     assert check(path).healthy
+
+
+async def test_a_repair_that_the_mark_knows_hides_no_later_loss(start: Any, tmp_path: Path) -> None:
+    path = tmp_path / "gatepost.db"
+    async with start() as run:
+        await run.put_all(300)
+    with database(path) as db:
+        db.execute("DELETE FROM reading WHERE seq <= 200")
+    db.close()
+    salvage(path)  # 200 owed readings are lost, and told
+    async with start(finish=False) as run:
+        told = await run.store.gaps()
+        assert sum(gap["count"] for gap in told) >= 200
+        repaired = path.read_bytes()  # that it was compared is in the write-ahead log alone
+        await run.put_all(150)
+        mark = mark_of(path).read_bytes()
+    path.write_bytes(repaired)
+    mark_of(path).write_bytes(mark)
+    async with start() as run:
+        again = [gap["count"] for gap in await run.store.gaps() if gap["reason"] == "log-damaged"]
+        assert sum(again) >= 150

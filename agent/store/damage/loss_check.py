@@ -98,18 +98,19 @@ class LossCheck:
         meta = {key: (await run.read("meta_get", (key,)) or [("",)])[0][0] for key in (MARKED, JUDGED, SALVAGED, FLOOR)}
         judged = _judgement(meta[JUDGED], mark or LogMark())
         expected = judged or mark or LogMark()
+        repairs = salvaged(meta[SALVAGED], expected.floor)
         last = await last_of(run.read, 1, before) or 0
         command = int((await run.read("ledger_top"))[0][0] or 0)
         starts = await _starts(run)
         self.put_back = await self._whole_rows(run, last)
         signs = {
             "mark-missing": mark is None and bool(meta[MARKED]) and not judged,
-            "shorter-than-its-mark": last + len(self.put_back) < expected.seq and not meta[SALVAGED],
-            "not-of-its-mark": mark is not None and not meta[SALVAGED] and not _belongs(starts, expected),
+            "shorter-than-its-mark": last + len(self.put_back) < expected.seq and not repairs,
+            "not-of-its-mark": mark is not None and not repairs and not _belongs(starts, expected),
             "commands-missing": command < expected.command,
             "write-ahead-log-missing": self._wal_missing and not judged,
             "write-ahead-log-damaged": self._tail.damaged and not judged,
-            "database-damaged": bool(meta[SALVAGED]),
+            "database-damaged": bool(repairs),
         }
         seen = tuple(sign for sign, shows in signs.items() if shows)
         if mark is not None and not seen:
@@ -117,11 +118,12 @@ class LossCheck:
             own = expected.writer
             own = msgspec.structs.replace(own, rows=own.rows + rows, last=max(own.last, top))
             return LogComparison(None, (*expected.starts[:-1], own))
-        if seen and not meta[SALVAGED] and before == FOREVER and has_room(self._path, self._path.stat().st_size):
+        if seen and not repairs and before == FOREVER and has_room(self._path, self._path.stat().st_size):
             await _check_whole(run)
         if self.put_back:
             await self._put_back(run, expected)
-        known, floor = salvaged(meta[SALVAGED]) or (0, int(meta[FLOOR] or 0))
+        known = sum(repair.lost for repair in repairs)
+        floor = min((repair.before for repair in repairs), default=int(meta[FLOOR] or 0))
         stale = floor < expected.floor
         missing, first = 0, before
         for start, end in zip(expected.starts, _ends(expected, starts or {}, before, stale), strict=True):

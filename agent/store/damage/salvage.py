@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from gatepost.agent.core.atomic_file import sync_directory
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.store.damage import carve
@@ -23,7 +25,7 @@ from gatepost.agent.store.schema import VERSION, script, too_new
 from gatepost.agent.store.start_epochs import is_start, start_row
 
 JUMP = 1_000_000_000  # sequence numbers left out after a repair, so that no id of a lost row is given twice
-SALVAGED = "salvaged"  # in meta, until the mark is compared: rows that repairs have told as lost, and the floor before
+SALVAGED = "salvaged"  # in meta, until the mark is compared: the repairs since
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError, OverflowError)  # what sqlite3 says of a file with flipped bits
 SIDE_TABLES = ("meta", "boot", "start", "series", "owed", "gap", "dead_letter", "state", "ledger")
 SUFFIXES = ("", "-wal", "-shm")
@@ -33,6 +35,14 @@ SOUND: dict[str, Callable[[tuple[Any, ...]], bool]] = {
     "owed": lambda row: row[-1] == text_checksum(*row[:-1]),
 }
 MAX_ASIDE = 3  # damaged files that are kept: on a dying card they would fill what is left of it
+
+
+class Repair(msgspec.Struct, frozen=True, array_like=True):
+    """A repair: the rows that it has told as lost, and the floor of the log before and after it."""
+
+    lost: int
+    before: int
+    after: int
 
 
 @dataclass
@@ -212,14 +222,18 @@ def _carry(aside: Path, new: sqlite3.Connection, report: SalvageReport, next_seq
     if report.lost:
         now = int(datetime.now(UTC).timestamp() * 1e6)
         new.execute(sql("gap_add"), (now, "damaged-database", None, None, report.lost, 0, None, None, None, None))
-    earlier, floor = salvaged(kept.get(SALVAGED, "")) or (0, before)
-    new.execute(sql("meta_put"), (SALVAGED, f"{earlier + report.lost} {floor}"))
+    repairs = [*salvaged(kept.get(SALVAGED, "")), Repair(report.lost, before, report.floor)]
+    new.execute(sql("meta_put"), (SALVAGED, msgspec.json.encode(repairs).decode()))
 
 
-def salvaged(text: str) -> tuple[int, int] | None:
-    """What SALVAGED says; None where nothing was repaired."""
-    lost, _, floor = text.partition(" ")
-    return (int(lost), int(floor)) if lost.isdecimal() and floor.isdecimal() else None
+def salvaged(text: str, floor: int = 0) -> list[Repair]:
+    """The repairs that SALVAGED tells of and a mark of this floor does not know: a write-ahead log that is gone takes
+    along that they were compared."""
+    try:
+        repairs = msgspec.json.decode(text, type=list[Repair]) if text else []
+    except msgspec.MsgspecError:
+        return []
+    return [repair for repair in repairs if repair.after > floor]
 
 
 def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection, report: SalvageReport) -> bool:
