@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 LEAST, MOST = -(1 << 63), (1 << 64) - 1  # of integers
-_LARGE = float(1 << 63)  # from here on orjson may have read an integer beyond them as a float
+LARGE = float(1 << 63)  # from here on orjson may have read an integer beyond them as a float
 _LONGEST = 20  # characters of an integer that may fit
 _HUGE = float("inf")
 
@@ -39,7 +39,7 @@ def _is_large(found: Any) -> bool:
         for value in values:
             kind = value.__class__
             if kind is float:
-                if not -_LARGE < value < _LARGE:
+                if not -LARGE < value < LARGE:
                     return True
             elif kind is dict:
                 rest.append(value.values())

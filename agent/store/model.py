@@ -60,7 +60,11 @@ def lost_series(number: int, boot: int = 0) -> Series:
 
 def checksum(seq: int, series: int, wall: int, mono: int, bits: int, body: bytes) -> int:
     """CRC-32 of the body, seeded with the other columns: a flipped bit or a misplaced row shows."""
-    return zlib.crc32(body, (seq ^ seq >> 32 ^ checksum_seed(series, wall, mono, bits)) & ALL)
+    return seeded_checksum(seq, checksum_seed(series, wall, mono, bits), body)
+
+
+def seeded_checksum(seq: int, seed: int, body: bytes) -> int:
+    return zlib.crc32(body, (seq ^ seq >> 32 ^ seed) & ALL)
 
 
 def checksum_seed(series: int, wall: int, mono: int, bits: int) -> int:
@@ -84,7 +88,7 @@ def reading_params(records: Sequence[Record]) -> list[Any]:
         key = (series, wall, mono, bits)
         if key != like:
             like, seed = key, checksum_seed(*key)
-        crc = zlib.crc32(body, (seq ^ seq >> 32 ^ seed) & ALL)
+        crc = seeded_checksum(seq, seed, body)
         params += (seq, series, wall, mono, bits, crc if crc < SIGN else crc - (SIGN << 1), body)
     return params
 

@@ -11,12 +11,13 @@ import orjson
 from gatepost.drivers.driver import Driver, ScanHints, SerialSettings, Twin
 from gatepost.drivers.reading import UNCERTAIN, Faults, Reading, Reply
 from gatepost.drivers.serial.common.line_splitter import LineSplitter
-from gatepost.drivers.serial.lines.fields import compile_fields
+from gatepost.drivers.serial.lines.fields import compile_fields, plain_objects
 from gatepost.drivers.serial.lines.formats import (
     EXPLAINED,
     BadLine,
     Parse,
     csv_lines,
+    is_utf8,
     json_lines,
     keyvalue_lines,
     regex_lines,
@@ -47,6 +48,8 @@ class LinesDecoder:
             options.device_time,
             options.device_time_format,
         )
+        as_it_is = not options.fields and options.others == "keep" and not options.device_time
+        self._plain = plain_objects(options.metric) if as_it_is and reads_utf8(options) else None
         self._first_line = options.first_line
         self._can_tell = options.format == "json"  # a JSON object that lost its beginning is no JSON any more
 
@@ -55,8 +58,11 @@ class LinesDecoder:
         out: list[Reading | Reply] = []
         if self._split.cut:
             out += self._first(lines.pop(0))
-        parse, convert = self._parse, self._convert
+        parse, convert, plain = self._parse, self._convert, self._plain
         for line in lines:
+            if plain is not None and (reading := plain(line)) is not None:
+                out.append(reading)
+                continue
             try:
                 members = parse(line)
                 reading = convert(members)
@@ -191,6 +197,11 @@ class Lines(Driver):
     @classmethod
     def twin(cls, options: Any = None, seed: int = 0) -> Twin:
         return LinesTwin(options or LinesOptions(), seed)
+
+
+def reads_utf8(options: LinesOptions) -> bool:
+    """Whether lines are JSON that needs no other decoding."""
+    return options.format == "json" and is_utf8(options.encoding)
 
 
 def _parser(options: LinesOptions, faults: Faults) -> Parse:

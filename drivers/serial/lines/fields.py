@@ -10,9 +10,10 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
+import orjson
 from msgspec import Meta
 
-from gatepost.drivers.exact_json import OversizeNumber
+from gatepost.drivers.exact_json import LARGE, OversizeNumber
 from gatepost.drivers.reading import BAD, GOOD, Reading
 from gatepost.drivers.serial.lines.formats import VALUE, is_nothing, number
 from gatepost.drivers.serial.lines.patterns import compile_pattern
@@ -75,6 +76,31 @@ def compile_fields(
         return Reading(metric, members, units) if members else None
 
     return direct
+
+
+def plain_objects(metric: str) -> Callable[[bytes], Reading | None]:
+    """Reading of a JSON line whose members are numbers, as they are: the common case in the fewest steps. None = the
+    line needs more care."""
+    loads, least, most = orjson.loads, -LARGE, LARGE
+    units: dict[str, str] = {}  # one for all readings
+
+    def reading(line: bytes) -> Reading | None:
+        try:
+            members = loads(line)
+        except ValueError:
+            return None
+        if members.__class__ is not dict:
+            return None
+        for value in members.values():
+            kind = value.__class__
+            if kind is float:
+                if not least < value < most:  # it may have been rounded
+                    return None
+            elif kind is not int and kind is not bool:
+                return None
+        return Reading(metric, members, units) if members and "" not in members else None
+
+    return reading
 
 
 def _mapped(

@@ -71,9 +71,14 @@ def scalar(text: str) -> Any:
     return _WORDS.get(text.lower(), text)
 
 
+def is_utf8(encoding: str) -> bool:
+    """Whether JSON in this encoding can be read as it is."""
+    return encoding.lower().replace("-", "").replace("_", "") in ("utf8", "ascii", "usascii")
+
+
 def json_lines(encoding: str, faults: Faults) -> Parse:
     """Objects; a number or a list of numbers alone is `value`. Bare NaN and Infinity, which no JSON has, are null."""
-    utf8 = encoding.lower().replace("-", "").replace("_", "") in ("utf8", "ascii", "usascii")
+    utf8 = is_utf8(encoding)
 
     def parse(line: bytes) -> dict[str, Any]:
         try:

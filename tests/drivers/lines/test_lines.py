@@ -1,9 +1,12 @@
+import json
 import math
 import time
 
 import msgspec
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN
 from gatepost.drivers.serial.lines.driver import CUT, Lines, LinesDecoder, LinesOptions
@@ -436,3 +439,28 @@ def test_no_pattern_freezes_the_loop_whatever_the_line(pattern: str) -> None:
         assert decoder.feed(line) == []
     assert time.process_time() - began < 1.0
     assert decoder.faults.total == 3
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["", "a", "b", "c"]),
+        st.one_of(
+            st.integers(-(1 << 70), 1 << 70),
+            st.floats(allow_nan=False, allow_infinity=False),
+            st.booleans(),
+            st.none(),
+            st.text(max_size=3),
+            st.lists(st.integers(0, 3), max_size=2),
+        ),
+    )
+)
+def test_numbers_as_they_are_read_as_any_other_line_is(members):
+    line = json.dumps(members).encode()
+    careful = LinesDecoder(options())
+    careful._plain = None
+    found = []
+    for decoder in (LinesDecoder(options()), careful):
+        decoder.feed(b"\n{}\n")
+        told = [(one.metric, repr(one.values), one.units, one.flags) for one in decoder.feed(line + b"\n")]
+        found.append((told, decoder.faults.counts))
+    assert found[0] == found[1]
