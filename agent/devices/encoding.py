@@ -4,8 +4,9 @@ What repeats from reading to reading (metric_type, units, quality, flags) is kep
 
 A value whose name is a member of the payload itself (PAYLOAD_MEMBERS) is written with an underscore behind it
 (`id` -> `id_`), its unit and its flags too, so that nothing is lost; a waveform's own `channel` stays. A value that
-JSON cannot carry is left out and named in `flags`: NaN `<name>:nan`, infinity `<name>:over-range` or
-`<name>:under-range`, nothing `<name>:no-value`; a list or an object with such a value inside goes as a whole.
+JSON cannot carry is left out and named in `flags`: NaN `<name>:nan`, infinity and an integer beyond 64 bits
+`<name>:over-range` or `<name>:under-range`, nothing `<name>:no-value`; a list or an object with such a value
+inside goes as a whole.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import orjson
 from msgspec.structs import replace
 
 from gatepost.agent.core.views import PAYLOAD_MEMBERS
+from gatepost.drivers.exact_json import LEAST, MOST
 from gatepost.drivers.reading import Reading
 
 _free = PAYLOAD_MEMBERS.isdisjoint
@@ -28,6 +30,13 @@ def encode(reading: Reading) -> tuple[Reading, bytes]:
     The body is a copy of its exact size: what orjson returns holds on to the working buffer that it was written in.
     Raises TypeError, or what the values raise, for what cannot be written as JSON.
     """
+    try:
+        return _encoded(reading)
+    except TypeError:  # an integer beyond 64 bits, or what is no value at all
+        return _encoded(_without_gaps(reading))
+
+
+def _encoded(reading: Reading) -> tuple[Reading, bytes]:
     values = reading.values
     if _free(values) and reading.device_time is None and reading.waveform is None:  # nearly all of them
         body = b"%b" % orjson.dumps(values)
@@ -102,6 +111,8 @@ def _why_not(value: Any) -> str:
     """Why JSON cannot carry this value; empty when it can."""
     if value is None:
         return "no-value"
+    if isinstance(value, int):
+        return "" if LEAST <= value <= MOST else "over-range" if value > 0 else "under-range"
     if isinstance(value, float):
         if isfinite(value):
             return ""

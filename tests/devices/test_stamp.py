@@ -58,6 +58,8 @@ def test_a_reserved_name_gets_an_underscore_with_its_unit_and_flags():
         (None, "v:no-value"),
         ([1.0, math.nan], "v:nan"),
         ({"deep": [math.inf]}, "v:over-range"),
+        (1 << 64, "v:over-range"),
+        ([1, -(1 << 63) - 1], "v:under-range"),
     ],
 )
 def test_what_json_cannot_carry_is_left_out_and_named(value, flag):

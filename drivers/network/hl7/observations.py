@@ -131,7 +131,7 @@ def number_of(text: str, signed: bool = True) -> float | None:
         return None
     if not math.isfinite(value) or value in NO_VALUE or (value < 0 and not signed):
         return None
-    return int(value) if value.is_integer() and "." not in text and "e" not in text.lower() else value
+    return value if "." in text or "e" in text.lower() else int(text)
 
 
 def _text(item: Observation) -> str:

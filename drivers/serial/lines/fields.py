@@ -23,7 +23,6 @@ Step = Callable[[Any], Any]
 
 PLAIN = frozenset({int, float, bool})
 NAN = "nan"
-OVER_RANGE = "over-range"
 _FLAGGED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./ -]{0,63}")
 
 
@@ -173,9 +172,14 @@ def plain(value: Any) -> Any:
         raise MissingField(NAN)
     if kind is list and value and all(item.__class__ in (int, float) for item in value):
         return value
-    if kind is OversizeNumber or (kind is list and any(item.__class__ is OversizeNumber for item in value)):
-        raise MissingField(OVER_RANGE)
+    for item in value if kind is list else (value,):
+        if item.__class__ is OversizeNumber:
+            raise MissingField(_beyond(str(item).startswith("-")))
     raise MissingField
+
+
+def _beyond(negative: bool) -> str:
+    return "under-range" if negative else "over-range"
 
 
 def read_time(value: Any, time_format: str | None, flags: list[str]) -> str | None:
@@ -265,7 +269,7 @@ def _scaler(scale: float, offset: float) -> Callable[[int | float], int | float]
     def bounded(value: int | float) -> int | float:
         result = apply(value)
         if result.__class__ is int and not -(1 << 63) <= result < 1 << 64:
-            raise MissingField(OVER_RANGE)
+            raise MissingField(_beyond(result < 0))
         return result
 
     return bounded

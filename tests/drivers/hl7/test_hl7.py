@@ -7,6 +7,7 @@ from gatepost.drivers.link import LinkFailed, Reason
 from gatepost.drivers.network.hl7.driver import Hl7Monitor
 from gatepost.drivers.network.hl7.message import decode_message, encode_answer
 from gatepost.drivers.network.hl7.mllp import Hl7Router
+from gatepost.drivers.network.hl7.observations import number_of
 from gatepost.drivers.network.hl7.options import Hl7Options
 from gatepost.drivers.network.hl7.twin import Hl7Twin
 from gatepost.drivers.network.peer_message import PeerBytes
@@ -386,3 +387,8 @@ def test_a_peer_that_has_gone_ends_no_answer_of_the_others():
         return said
 
     assert driver_kit.in_virtual_time(run()) == [None, 4]
+
+
+@pytest.mark.parametrize("digits", ["9007199254740993", "12345678901234567890", "120", "-5", "+7"])
+def test_the_digits_of_a_whole_number_never_change(digits: str) -> None:
+    assert number_of(digits) == int(digits)
