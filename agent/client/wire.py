@@ -15,6 +15,8 @@ LARGEST = 64 << 20  # octets of an answer
 LINE_LIMIT = 1 << 20  # octets of a head, and of its lines
 LONGEST_LINE = 2 << 20  # octets of a streamed line
 BAD = 400
+V1 = "/api/v1"
+CHANGE_TIME = 60.0  # seconds: a change of the settings is tried before it is kept
 
 T = TypeVar("T")
 
@@ -89,6 +91,11 @@ def meaning(call: ApiCall[T], head: ResponseHead, content: bytes) -> T:
     if head.status >= BAD:
         raise refused(head.status, answer, head.headers.get("retry-after"))
     return cast(T, answer) if call.shape is None else call.shape(answer)
+
+
+def get(path: str, **query: Any) -> ApiCall[Any]:
+    """A GET below /api/v1."""
+    return ApiCall("GET", V1 + path, query)
 
 
 def part(name: str) -> str:

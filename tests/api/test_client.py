@@ -220,7 +220,7 @@ def called(method):
 
 def test_every_route_has_a_method():
     client = Asking()
-    methods = [getattr(client, name) for name in vars(GatewayCalls) if not name.startswith("_")]
+    methods = [getattr(client, name) for name in dir(GatewayCalls) if not name.startswith("_")]
     asked = {(call.method, call.path) for method in methods if isinstance(call := called(method), ApiCall)}
     asked |= {("POST", "/api/v1/gateway/command"), ("GET", "/api/v1/devices/x/commands")}  # `device` says which
     served = [route for route in ROUTES if route.path not in PAGES]
