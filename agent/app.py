@@ -16,14 +16,13 @@ from gatepost.agent.api.auth.rate_limits import AddressLockout
 from gatepost.agent.api.auth.tokens import TokenStore
 from gatepost.agent.api.http.server import ApiServer
 from gatepost.agent.audit.log import AuditLog
+from gatepost.agent.broker_commands import BrokerCommands
 from gatepost.agent.commands.authentication import CommandAuthenticator
 from gatepost.agent.commands.dispatcher import CommandDispatcher
-from gatepost.agent.commands.model import AddressedResponse, CommandRequest, CommandResponse
 from gatepost.agent.core.clock import SystemClock
 from gatepost.agent.core.clock_monitor import ClockMonitor
-from gatepost.agent.core.errors import GatepostError, NotConnected, UplinkError
+from gatepost.agent.core.errors import GatepostError
 from gatepost.agent.core.events import EventBus
-from gatepost.agent.core.topic_filter import TopicFilter
 from gatepost.agent.device_profiles import DeviceProfiles
 from gatepost.agent.devices.link_factory import HardwareLinks
 from gatepost.agent.devices.manager import DeviceManager
@@ -66,8 +65,6 @@ AUDIT = "audit.log"
 STOP_WITHIN = 4.7  # seconds in which the agent is gone after SIGTERM,
 STORE_LEFT = 1.8  # of which what is stored last may always take so many
 LONGEST_SLOWING = 60.0  # seconds for which a wrong password of a device slows the next attempt
-# Errors of a broker that sending again does not change: the message is given up.
-NOT_RETRYABLE = ("broker-refused-message", "broker-topic-wrong", "broker-message-too-large")
 
 
 class App:
@@ -102,6 +99,7 @@ class App:
         self._notifier = Notifier.from_environment(env)
         self.listener = ListenerOnDemand(self._make_listener)
         self.fleet = FleetOnDemand(self._make_fleet, self._supervisor)
+        self._broker_commands = BrokerCommands(self.current, self.listener)
         self._lock: state_dir_lock.StateDirLock
         self._stopping = asyncio.Event()
         self._started = asyncio.Event()
@@ -193,7 +191,7 @@ class App:
             devices=self.devices.statuses,
             profiles=lambda: profiles,
             read_tokens=profiles.read_tokens,
-            on_command=self._on_command,
+            on_command=self._broker_commands.take,
             on_connected=self._on_connected,
             followed=self._subscriptions.of,
             on_message=self._on_message,
@@ -201,7 +199,7 @@ class App:
             on_further=self.fleet.take,
             on_granted=self.fleet.granted,
         )
-        self.brokers = BrokerManager(context, self._supervisor)
+        self.brokers = self._broker_commands.brokers = BrokerManager(context, self._supervisor)
 
     def _make_fleet(self) -> FleetService:
         from gatepost.agent.fleet.service import FleetService  # loaded with the first settings that name its broker
@@ -263,7 +261,7 @@ class App:
             report=self.report,
             logs=self._logs,
         )
-        self.dispatcher = CommandDispatcher(
+        self.dispatcher = self._broker_commands.dispatcher = CommandDispatcher(
             self.store.ledger,
             self.audit,
             self.devices,
@@ -271,7 +269,7 @@ class App:
             lambda: self.current.settings,
             self.clock,
             CommandAuthenticator(self._token_of, lambda: self._resolve(self.current.settings.commands.signing.key)),
-            self._send_response,
+            self._broker_commands.respond,
             self._events,
         )
 
@@ -399,52 +397,3 @@ class App:
 
     def _on_message(self, broker: str, message: InboundMessage) -> None:
         self._message_log.take(broker, message.topic, bytes(message.payload), message.qos, message.retain, "in")
-
-    async def _on_command(self, broker: str, device: str | None, message: InboundMessage, broadcast: bool) -> None:
-        properties = message.properties
-        expiry = properties.get("message_expiry_interval")
-        payload = bytes(message.payload)
-
-        def responded(response: CommandResponse) -> None:
-            if broadcast and response.status in ("done", "accepted"):
-                self.listener.broadcast(payload)
-
-        await self.dispatcher.take(
-            CommandRequest(
-                source=f"{'broadcast' if broadcast else 'mqtt'}:{broker}",
-                target=device,
-                payload=payload,
-                retained=message.retain,
-                correlation=properties.get("correlation_data"),
-                response_topic=self._response_topic(broker, device, properties.get("response_topic")),
-                expires_in=float(expiry) if expiry is not None else None,
-                redelivered=message.dup,
-                topic=message.topic,
-            ),
-            responded,
-        )
-
-    def _response_topic(self, broker: str, device: str | None, topic: str | None) -> str | None:
-        """The response topic that a command named, where it is one's own or allowed; a sender has no say beyond."""
-        link = self.brokers.get(broker)
-        if not topic or link is None:
-            return None
-        allowed = any(TopicFilter(each).covers(topic) for each in self.current.settings.commands.respond_to)
-        if allowed or link.may_reply_on(topic, device):
-            return topic
-        log.info("%s: a command named a response topic that commands.respond_to does not allow", broker)
-        return None
-
-    async def _send_response(self, response: AddressedResponse) -> bool:
-        """True when the broker is done with it: acknowledged, or refused for good."""
-        broker = self.brokers.get(response.source.partition(":")[2])
-        if broker is None:
-            return False
-        try:
-            await broker.answer(response.target, response.payload, response.response_topic, response.correlation)
-        except NotConnected:
-            return False
-        except UplinkError as error:
-            log.warning("%s: a response was not taken: %s", broker.name, error)
-            return error.kind in NOT_RETRYABLE
-        return True
