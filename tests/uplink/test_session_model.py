@@ -196,8 +196,11 @@ class SessionModel(RuleBasedStateMachine):
     def _routes(self) -> list[RouteRule]:
         return [RouteRule(devices=["d"])] if self.hidden else []
 
-    def _hidden(self, seq: int) -> bool:
-        return self.hidden and self.store.series[self.store.rows[seq].series].device == "x"
+    def _wanted(self, seq: int) -> bool:
+        """Neither hidden now nor when its turn came, after which it is not owed any more."""
+        record = self.store.rows[seq]
+        hidden = self.hidden and self.store.series[record.series].device == "x"
+        return not hidden and seq in self.store.backlog.position("b").owed[record.bits & 1]
 
     def _look(self) -> None:
         """What was sent since the last look: once on this connection, unless refused for now; in order in each lane."""
@@ -210,7 +213,7 @@ class SessionModel(RuleBasedStateMachine):
                 self.refused.remove(tag)
             else:
                 assert tag not in self.lane_of, f"{tag} was sent twice"
-            overtaken = [o for o in self.refused if o < tag and self.lane_of[o] == lane and not self._hidden(o)]
+            overtaken = [o for o in self.refused if o < tag and self.lane_of[o] == lane and self._wanted(o)]
             assert not overtaken, f"{tag} was sent before {overtaken}, which were refused for now"
             self.lane_of[tag] = lane
         self.seen = len(sent)
