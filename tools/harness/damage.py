@@ -27,7 +27,7 @@ from pathlib import Path
 import orjson
 
 from gatepost.agent.store.damage.log_mark import LogMarkFile
-from gatepost.agent.store.model import is_sound, whole_body
+from gatepost.agent.store.model import is_sound, lost_series, whole_body
 from tools.harness import program
 from tools.harness.account import Arrivals
 from tools.harness.helper import Helper, HelperFailed, end_cleanly_when_asked
@@ -147,7 +147,9 @@ class DamageRun:
         # On a full disk, what every broker had makes room.
         kept = self.arrivals.times if name == "disk full" else ()
         gone = set(before.values()) - set(after.values()) - untold
-        missing = {row for row in gone if not row.event and row.ts not in kept}
+        # Readings whose series is lost stay, and say so themselves.
+        unknown = {(row.n, row.ts) for row in after.values() if row.device == lost_series(0).device}
+        missing = {row for row in gone if not row.event and row.ts not in kept and (row.n, row.ts) not in unknown}
         new = Counter(gaps) - Counter(gaps_before)
         told = sum(gap[2] * count for gap, count in new.items() if gap[1] in TELLING)
         self.lost += len(missing)
