@@ -99,6 +99,7 @@ class Database:
         self.path = path
         self.generation = 0  # counts openings, so that two who met the same damage mend it once
         self.read_only = False  # the disk is full or read-only: what is there can be read
+        self.in_memory = False  # there is no file, and none can be made: nothing can be written here either
         self._target = str(path)
         self._place: tuple[int, int] | None = None
         self._writer: aiosqlite.Connection | None = None
@@ -110,15 +111,21 @@ class Database:
         self._mended.set()
 
     async def open(self) -> None:
-        """Open the file, again where it was mended; only for reading where it cannot be written. Raises sqlite3.Error
-        when it is not a database."""
+        """Open the file, again where it was mended; only for reading where it cannot be written, and an empty one in
+        memory where none can be made. Raises sqlite3.Error when it is not a database."""
         uri = self.path.absolute().as_uri()
         try:
             await self._open(str(self.path), (*PRAGMAS, WRITE_PROBE))
-            self.read_only = False
+            self.read_only = self.in_memory = False
         except sqlite3.OperationalError as error:
-            if not self.path.is_file() or not self.path.stat().st_size or is_locked(error):
+            if is_locked(error):
                 raise
+            if not self.path.is_file() or not self.path.stat().st_size:
+                if not _cannot_grow(self.path.parent, error):
+                    raise
+                await self._open(f"file:empty-{id(self)}?mode=memory&cache=shared", ())
+                self.read_only = self.in_memory = True
+                return
             wal = self.path.with_name(self.path.name + "-wal")
             # Without a write-ahead log the file is all there is: no index of the log is needed, which would be a file.
             whole = not wal.exists() or not wal.stat().st_size
@@ -130,6 +137,11 @@ class Database:
     def is_at(self, seen: os.stat_result) -> bool:
         """Whether this is the file that is open."""
         return self._place is None or self._place == (seen.st_dev, seen.st_ino)
+
+    async def seal(self) -> None:
+        """What is in memory alone has its tables, and takes nothing from now on. Raises sqlite3.Error."""
+        if self.in_memory:
+            await _opened(self._writer).execute("PRAGMA query_only = ON")
 
     async def save_as(self, path: Path) -> None:
         """A whole copy of the open file, also when it was removed. For whoever mends; raises sqlite3.Error."""
@@ -394,6 +406,12 @@ async def _fetch(connection: aiosqlite.Connection, text: str, params: Params) ->
         return list(await connection.execute_fetchall(text, params))  # type: ignore[arg-type]
     except UnicodeDecodeError as error:
         raise _undecodable(error) from error
+
+
+def _cannot_grow(place: Path, error: sqlite3.Error) -> bool:
+    """Whether it is the disk that is at fault: full, or read-only."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code == sqlite3.SQLITE_FULL or (place.is_dir() and bool(os.statvfs(place).f_flag & os.ST_RDONLY))
 
 
 def is_locked(error: sqlite3.Error) -> bool:

@@ -103,7 +103,7 @@ class DiskWatch:
             self._reopened = await self._open_for_writing()
             if not self._reopened:
                 return self._say(NOT_WRITABLE)
-        if not present:
+        elif not present:
             log.error("the database %s was removed or replaced while it was in use", self._database.path)
             if not await self._on_removed():
                 return self._say(REMOVED)

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from gatepost.agent.core.errors import StoreError
-from gatepost.agent.store.database import FOLDER, Database
+from gatepost.agent.store.database import FOLDER, PAGE_SIZE, Database
 from gatepost.agent.store.start_epochs import start_row
 
 DATABASE = "gatepost.db"
@@ -55,6 +55,16 @@ async def migrate(database: Database, gateway: str) -> None:
             if epoch:
                 run.later("start_put", start_row(0, str(epoch[0][0])))
                 run.later("meta_drop", ("epoch",))
+
+
+def create(path: Path) -> None:
+    """A new file, on the disk when it returns. Blocks; raises sqlite3.Error."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as new:
+        new.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+        new.execute("PRAGMA synchronous = FULL")
+        for version in range(1, VERSION + 1):
+            new.executescript(script(version))
+        new.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def too_new(version: int) -> StoreError:

@@ -25,7 +25,7 @@ from gatepost.agent.store.damage.loss_check import LogLoss
 from gatepost.agent.store.damage.loss_watch import LossWatch
 from gatepost.agent.store.damage.recovery import StoreRecovery, open_file
 from gatepost.agent.store.damage.revoked_ids import RevokedIds
-from gatepost.agent.store.damage.salvage import SalvageReport, salvage
+from gatepost.agent.store.damage.salvage import SalvageReport, make, salvage
 from gatepost.agent.store.database import Database
 from gatepost.agent.store.dead_letter_events import DeadLetterEvents
 from gatepost.agent.store.delivery.positions import load
@@ -78,10 +78,8 @@ class Store:
         rng: Random | None = None,
         free: Callable[[], int] | None = None,
     ) -> Store:
-        """Open or make the log; a damaged file is set aside and what can be read of it is carried over.
-
-        Raises StoreError when the directory cannot be written or the file belongs to a newer agent.
-        """
+        """Open or make the log; a damaged file is set aside and what can be read of it is carried over. StoreError
+        where the agent may not write in the directory, or the file is a newer agent's."""
         rng, free = rng or Random(), free or (lambda: free_space(str(path.parent)))  # noqa: S311 - jitter, no secret
         report = None
         while True:
@@ -363,6 +361,8 @@ class Store:
     async def _open_for_writing(self) -> None:
         """The disk can be written again; what the start could not compare is compared now. OSError, sqlite3.Error."""
         database, losses = self.database, self.losses
+        if database.in_memory:
+            await asyncio.to_thread(make, self.path, self.gateway)
         await losses.open_for_writing(database)
         if database.read_only or losses.begun:
             return

@@ -23,6 +23,7 @@ from gatepost.agent.store.damage.salvage import JUMP, salvage
 from gatepost.agent.store.database import PAGE_SIZE
 from gatepost.agent.store.disk_watch import READ_ONLY
 from tests.store.conftest import database
+from tests.store.test_trouble import fill_up
 from tests.support.waiting import until
 
 FRAME = 24 + PAGE_SIZE
@@ -385,3 +386,32 @@ async def test_a_repair_that_the_mark_knows_hides_no_later_loss(start: Any, tmp_
     async with start() as run:
         again = [gap["count"] for gap in await run.store.gaps() if gap["reason"] == "log-damaged"]
         assert sum(again) >= 150
+
+
+@pytest.mark.parametrize("option", ["ro", "full"])
+async def test_without_a_log_readings_wait_until_one_can_be_made(start: Any, small_disk: Path, option: str) -> None:
+    path, ballast = small_disk / "gatepost.db", small_disk / "ballast"
+
+    def change(to: str) -> None:
+        if option == "full":
+            fill_up(ballast) if to == "ro" else ballast.unlink()
+        else:
+            subprocess.run(["mount", "-o", f"remount,{to}", small_disk], check=True)
+
+    change("ro")
+    async with start(path=path) as run:
+        store = run.store
+        assert store.failing
+        seqs = [run.put(value) for value in range(5)]
+        assert await store.gaps() == []
+        assert await store.queries.history() == []
+        with pytest.raises(StoreError):
+            await store.key_value.put("x", 1)
+        change("rw")
+        await store.disk.look()
+        await store.stored(seqs[-1])
+        await until(lambda: not store.failing)
+        ids = {store.reading_id(seq) for seq in seqs}
+    async with start(path=path) as run:
+        assert not run.store.loss
+        assert {run.store.reading_id(record.seq) for record in await run.store.queries.history()} == ids

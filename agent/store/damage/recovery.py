@@ -164,6 +164,7 @@ async def _open(database: Database, gateway: str) -> None:
     await database.open()
     try:
         await migrate(database, gateway)
+        await database.seal()
         for probe, params in PROBES:
             await database.probe(probe, params)
         if not database.read_only:

@@ -18,10 +18,10 @@ import msgspec
 from gatepost.agent.core.atomic_file import sync_directory
 from gatepost.agent.core.errors import StoreError
 from gatepost.agent.store.damage import carve
-from gatepost.agent.store.database import PAGE_SIZE, sql
+from gatepost.agent.store.database import sql
 from gatepost.agent.store.model import is_sound, lost_series, series_from, series_row, text_checksum
 from gatepost.agent.store.ranges import FOREVER, Ranges
-from gatepost.agent.store.schema import VERSION, script, too_new
+from gatepost.agent.store.schema import VERSION, create, too_new
 from gatepost.agent.store.start_epochs import is_start, start_row
 
 JUMP = 1_000_000_000  # sequence numbers left out after a repair, so that no id of a lost row is given twice
@@ -65,6 +65,18 @@ class SalvageReport:
     def problem(self, what: str) -> None:
         self.healthy = False
         self.problems.append(what)
+
+
+def make(path: Path, gateway: str) -> None:
+    """A new log, where there is none. Blocks; raises sqlite3.Error, OSError."""
+    fresh = _beside(path, ".fresh")
+    remove(fresh)
+    _make_private(fresh, path)
+    create(fresh)
+    with contextlib.closing(sqlite3.connect(fresh)) as new, new:
+        new.execute(sql("meta_put"), ("gateway", gateway))
+    fresh.rename(path)
+    sync_directory(path.parent)
 
 
 def check(path: Path) -> SalvageReport:
@@ -135,12 +147,9 @@ def salvage(path: Path, next_seq: int = 0) -> SalvageReport:
     fresh = _beside(path, ".salvage")
     remove(fresh)
     _make_private(fresh, path)
+    create(fresh)
     with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as new:
-        new.execute(f"PRAGMA page_size = {PAGE_SIZE}")
         new.execute("PRAGMA synchronous = FULL")
-        for version in range(1, VERSION + 1):
-            new.executescript(script(version))
-        new.execute(f"PRAGMA user_version = {VERSION}")
         new.execute("BEGIN")
         _carry(path, new, report, next_seq)
         new.execute("COMMIT")
