@@ -98,6 +98,18 @@ def test_a_loop_through_a_format_a_layout_or_a_rule(problems, broker, topic, loo
     assert (("topic-loop", key, True) in problems(both)) is (loop or topic.startswith("gateways"))
 
 
+def test_a_broker_that_carries_devices_is_named_once(problems):
+    devices = "devices:\n" + device("a", "{from: one, topics: {x: {}}}") + device("b", "{from: two, topics: {y: {}}}")
+    same = "brokers: {one: {url: 'mqtt://x'}, two: {url: 'mqtt://x:1883', client_id: c}}\n"
+    assert problems(same + devices) == {("same-client", "devices.b.options.from", True)}
+    assert problems("brokers: {one: {url: 'mqtt://x'}, two: {url: 'mqtt://y'}}\n" + devices) == set()
+
+
+def test_a_port_that_is_none_is_told_once(problems):
+    text = "brokers: {one: {url: 'mqtt://x:99999'}}\ndevices:\n" + device("a", "{from: one, topics: {x: {}}}")
+    assert [code for code, _, _ in problems(text)] == ["bad-url"]
+
+
 def test_options_of_a_topic(problems):
     wrong = HERE + "devices:\n" + device("a", "{topics: {'x/{strange}': {}, 'y': {format: csv}}}")
     assert {code for code, _, error in problems(wrong) if error} == {"bad-option"}

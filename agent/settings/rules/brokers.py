@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -140,18 +141,23 @@ def _check_client_ids(rules: RuleContext) -> None:
     seen: dict[tuple[str, int | None, str], str] = {}
     for name, broker in rules.section("brokers").items():
         client = broker.get("client_id", "")
-        for url in filter(None, _urls(broker)):
-            try:
-                parts = urlsplit(url)
-                spot = (parts.hostname or "", parts.port or PORTS.get(parts.scheme), client)
-            except ValueError:
-                continue
-            other = seen.setdefault(spot, name)
+        for spot in addresses(broker):
+            other = seen.setdefault((*spot, client), name)
             if other != name:
                 path = ("brokers", name, "client_id" if client else "url")
                 message = f"the same broker and client id as brokers.{other}"
                 rules.error(path, "same-client", message, "give one of them a client_id of its own")
                 break
+
+
+def addresses(broker: dict[str, Any]) -> list[tuple[str, int | None]]:
+    """Host and port of a broker and of those to fall back on, as far as they are right."""
+    found = []
+    for url in filter(None, _urls(broker)):
+        with suppress(ValueError):
+            parts = urlsplit(url)
+            found.append((parts.hostname or "", parts.port or PORTS.get(parts.scheme)))
+    return found
 
 
 def _urls(broker: dict[str, Any]) -> list[str | None]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from itertools import combinations
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -14,6 +13,7 @@ from gatepost.agent.core.topic_filter import overlaps
 from gatepost.agent.settings.model import split_address
 from gatepost.agent.settings.problem import Path, closest, dotted, listed, quoted
 from gatepost.agent.settings.rules.base import RuleContext, check_listening
+from gatepost.agent.settings.rules.brokers import addresses
 from gatepost.agent.settings.topic_templates import DEFAULTS, TOPICS, own_templates
 from gatepost.agent.uplink.formats import catalogue
 from gatepost.agent.uplink.formats.interface import FLEET_TOPICS, ContractFormat
@@ -41,9 +41,16 @@ def check_listener(rules: RuleContext) -> None:
         if same and overlaps(first.topic_filter, second.topic_filter):
             message = f"devices.{first.device} has a topic that this one covers, too: {first.topic_filter}"
             rules.error(second.path, "same-topic", message, "a topic belongs to one device")
+    sources: dict[str, Path] = {}  # brokers that carry devices, and where the first of them says so
     for claim in claims:
         if claim.carrier[0] != LISTENER:
             _check_loop(rules, claim)
+            sources.setdefault(claim.carrier[0], ("devices", claim.device, "options", "from"))
+    brokers = rules.section("brokers")
+    for (name, _), (other, path) in combinations(sources.items(), 2):
+        if not set(addresses(brokers.get(name) or {})).isdisjoint(addresses(brokers.get(other) or {})):
+            message = f"brokers.{name} is the same broker, which has one client of this gateway for devices"
+            rules.error(path, "same-client", message, f"write {name}")
 
 
 def _check_apart(rules: RuleContext) -> None:
@@ -108,20 +115,15 @@ def _check_carrier(rules: RuleContext, path: Path, name: str, via: str) -> None:
 def _check_loop(rules: RuleContext, claim: ClaimedTopic) -> None:
     """What the gateway publishes to a broker must not come back to it as a device's."""
     brokers, source = rules.section("brokers"), claim.carrier[0]
-    addresses = _addresses(brokers.get(source))
+    here = set(addresses(brokers.get(source) or {}))
     for name, broker in brokers.items():
-        if name == source or not addresses.isdisjoint(_addresses(broker)):
+        if name == source or not here.isdisjoint(addresses(broker)):
             for what, template in published_topics(broker):
                 if overlaps(claim.topic_filter, _filled(rules, template)):
                     where = what if name == source else f"brokers.{name}, {what}"
                     message = f"this gateway publishes there itself ({where}: {template}): a loop"
                     rules.error(claim.path, "topic-loop", message, "name the device's own topics")
                     return
-
-
-def _addresses(broker: Any) -> set[tuple[str | None, int | None]]:
-    urls = [broker.get("url"), *(broker.get("failover") or [])] if isinstance(broker, dict) else []
-    return {(parts.hostname, parts.port) for parts in map(urlsplit, filter(None, urls))}
 
 
 def _filled(rules: RuleContext, template: str) -> str:
