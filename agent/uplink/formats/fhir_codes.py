@@ -67,13 +67,12 @@ def coding(system: str, *codes: str) -> dict[str, Any]:
 def coded(metric: str, name: str, unit: str | None = None) -> MetricValue | None:
     """The value in the catalogue, where it has an MDC code and is no measurement of surroundings."""
     known = METRICS.get(metric)
-    if known is None and name in OF_PEOPLE:
-        known = METRICS[OF_PEOPLE[name]]
-        value = known.value(name)
-        return value if value is not None and unit in value.units else None
-    if known is None or known.kind == SURROUNDINGS:
+    if known is not None and known.kind == SURROUNDINGS:
         return None
-    value = known.value(name)
+    value = None if known is None else known.value(name)
+    if value is None and name in OF_PEOPLE:
+        value = METRICS[OF_PEOPLE[name]].value(name)
+        return value if value is not None and unit in value.units else None
     return value if value is not None and value.mdc is not None else None
 
 
@@ -95,13 +94,14 @@ def codings(metric: str, name: str, unit: str | None, flags: list[str]) -> list[
 
 def category(metric: str, name: str, unit: str | None) -> list[dict[str, Any]]:
     known = METRICS.get(metric)
+    own = known is not None and known.value(name) is not None
     kinds = []
-    if metric == "ecg":
-        kinds = ["procedure"]
-    elif name == "glucose":
+    if name == "glucose":
         kinds = ["laboratory"]
-    elif name in VITAL and (coded(metric, name, unit) if known is None else known.kind != SURROUNDINGS):
+    elif name in VITAL and (known.kind != SURROUNDINGS if known and own else coded(metric, name, unit)):
         kinds = ["vital-signs"]
+    elif metric == "ecg":
+        kinds = ["procedure"]
     return [*(coding(CATEGORY, kind) for kind in kinds), coding(PHD_CATEGORY, "phd")]
 
 

@@ -284,6 +284,13 @@ def test_what_only_people_have_is_coded_in_any_metric(name: str, unit: str | Non
     assert len(resource["category"]) == (2 if code.isdigit() else 1)
 
 
+def test_a_heart_rate_is_one_in_an_ecg_and_no_procedure() -> None:
+    rate, curve = observations(reading("ecg", heart_rate=61, **{**WAVE, "units": {"heart_rate": "/min"}}))
+    assert rate["resource"]["code"]["coding"][0]["code"] == "147842"
+    kinds = [each["resource"]["category"][0]["coding"][0]["code"] for each in (rate, curve)]
+    assert kinds == ["vital-signs", "procedure"]
+
+
 @pytest.mark.parametrize(("unit", "coded"), [("Cel", True), ("{drops}", True), ("°C", False), ("deg C", False)])
 def test_a_unit_that_is_no_code_is_not_called_one(unit: str, coded: bool) -> None:
     [entry] = observations(reading("reading", x=1, units={"x": unit}))
