@@ -113,7 +113,8 @@ def keyvalue_lines(decode: Callable[[bytes], str], delimiter: str | None, separa
         if delimiter:
             pairs = text.split(delimiter)
         else:
-            pairs = re.sub(rf"\s*{re.escape(mark)}\s*", mark, text).replace(",", " ").replace(";", " ").split()
+            tight = mark.join(part.strip() for part in text.split(mark))
+            pairs = tight.replace(",", " ").replace(";", " ").split()
         for pair in pairs:
             name, found, value = pair.partition(mark)
             name = name.strip()

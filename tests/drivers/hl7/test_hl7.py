@@ -1,5 +1,7 @@
 """hl7-monitor: values and what is none, whom it answers and how, messages that are sent again."""
 
+import tracemalloc
+
 import msgspec
 import pytest
 
@@ -326,6 +328,18 @@ def test_its_twin_is_acknowledged():
     assert {reading.metric for reading in done.readings} == {
         "heart_rate", "pulse_oximetry", "respiration", "invasive_pressure",
     }  # fmt: skip
+
+
+def test_a_message_that_comes_octet_by_octet_takes_the_memory_of_its_octets():
+    router = Hl7Router()
+    tracemalloc.start()
+    try:
+        router.feed(b"\x0bMSH|")
+        for number in range(100_000):
+            router.feed(b"%02x" % (number & 255))
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_cannot_be_stored_is_not_acknowledged():

@@ -294,6 +294,11 @@ def test_keyvalue(line):
     assert values(line, format="keyvalue") == [{"t": 23.5, "h": 41}]
 
 
+def test_keyvalue_with_a_line_of_blanks_is_read_at_once():
+    assert values("a =" + " " * 900_000 + "1 b : c", format="keyvalue", max_line=1_000_000) == [{"a": 1}]
+    assert values("a=1" + " " * 900_000 + "b", format="keyvalue", max_line=1_000_000) == [{"a": 1}]
+
+
 def test_keyvalue_words():
     assert values("state=OK on=true n=007 at=10:30", format="keyvalue") == [
         {"state": "OK", "on": True, "n": 7, "at": "10:30"}
