@@ -111,8 +111,7 @@ class MqttDecoder:
 
     def _reading(self, members: dict[str, Any], message: MqttMessage) -> Reading:
         """Every scalar is a value, but for the members with a meaning of their own."""
-        if len(members) > MOST_MEMBERS:
-            raise RefusedPayload("too-large")
+        _check_names(members)
         values: dict[str, Any] = {}
         flags: list[str] = []
         special = False
@@ -319,9 +318,14 @@ def _careful(name: str, value: Any, values: dict[str, Any], flags: list[str]) ->
             flags.append(f"{word_of(name)}:{why}")
 
 
-def _check_size(members: dict[str, Any]) -> None:
-    if len(members) > MOST_MEMBERS:
+def _check_names(members: dict[str, Any]) -> None:
+    """Names are kept: by the log, and by formats that tell of each value once."""
+    if len(members) > MOST_MEMBERS or max(map(len, members), default=0) > LONGEST_TEXT:
         raise RefusedPayload("too-large")
+
+
+def _check_size(members: dict[str, Any]) -> None:
+    _check_names(members)
     for value in members.values():
         if value.__class__ is str and len(value) > LONGEST_TEXT:
             raise RefusedPayload("too-large")

@@ -113,7 +113,8 @@ class HomeAssistantFormat(PayloadFormat):
         last = f"{LAST}{reading.device}/{reading.metric}"
         if reading.replayed and reading.time < state.get(last, 0):
             return ()
-        state[last] = reading.time
+        if last in state or sum(key.startswith(f"{LAST}{reading.device}/") for key in state) < MOST_VALUES:
+            state[last] = reading.time
         expiry = self._expire_after(reading.device)
         message = self.message(
             reading,

@@ -89,6 +89,13 @@ def test_depth_is_bounded() -> None:
     assert message.refusal == "too-large"
 
 
+@pytest.mark.parametrize("kind", ["data", "status"])
+def test_a_name_is_no_longer_than_a_text(kind: str) -> None:
+    message = MqttMessage(kind, orjson.dumps({"status": "online", "n" * 257: 1}))
+    assert made().decoder().feed(message) == []
+    assert message.refusal == "too-large"
+
+
 def test_what_has_no_value_is_named() -> None:
     [reading] = made().decoder().feed(MqttMessage("data", b'{"t": null, "h": "nan"}'))
     assert isinstance(reading, Reading)

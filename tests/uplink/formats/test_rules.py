@@ -222,6 +222,18 @@ def test_a_device_that_makes_up_names_fills_no_memory(name: str) -> None:
     assert only.topic == last.topic
 
 
+@pytest.mark.parametrize("name", ["homeassistant", "sparkplug"])
+def test_a_device_that_makes_up_metrics_fills_no_memory(name: str) -> None:
+    one = format_of(name)
+    list(one.connected(NOW))
+    for number in range(MOST_VALUES):
+        one.reading(reading(f"m{number}", number, n=1), NOW)
+    state = orjson.dumps(dict(one.context.state))
+    for number in range(100):
+        assert one.reading(reading(f"more{number}", MOST_VALUES + number, n=1), NOW) or name == "sparkplug"
+    assert len(orjson.dumps(dict(one.context.state))) < len(state) + 100
+
+
 # --- FHIR
 
 
