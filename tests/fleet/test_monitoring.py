@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
 import subprocess
+import time
 import urllib.request
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,7 +21,7 @@ from gatepost_fleet.fleet_page import FleetPage, serve_page
 from gatepost_fleet.fleet_status import GatewayLine
 from gatepost_fleet.fleet_view import FleetView
 from gatepost_fleet.ingestion import IngestCounters
-from gatepost_fleet.metrics import IngestMetrics
+from gatepost_fleet.metrics import MOST, IngestMetrics
 
 TOOLS = Path(__file__).parent.parent.parent / "tools/fleet"
 EVIL = '<script>alert("1")</script>'
@@ -52,6 +54,26 @@ def asked(page: FleetPage, path: str, query: str = "", method: str = "GET") -> t
     told: list[str] = []
     body = b"".join(page(environ, lambda status, headers: told.append(status)))
     return told[0], body.decode()
+
+
+def test_connections_without_number_take_so_many_threads_and_no_more() -> None:
+    port = free_port()
+    stop = serve_page(f"127.0.0.1:{port}", view())
+    try:
+        held = [socket.create_connection(("127.0.0.1", port), 30) for _ in range(MOST)]
+        with socket.create_connection(("127.0.0.1", port), 30) as beyond:
+            assert beyond.recv(1) == b""
+        for each in held:
+            each.close()
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
+                    assert answer.status == 200
+                break
+            except OSError:  # their threads have not ended yet
+                time.sleep(0.01)
+    finally:
+        stop()
 
 
 class Words(HTMLParser):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from socketserver import ThreadingMixIn
-from threading import Thread
+from threading import BoundedSemaphore, Thread
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from gatepost_fleet.ingestion import IngestCounters
 
+MOST = 32  # connections at once
 _TOTALS = {
     "messages": "Messages taken from the broker and stored.",
     "stored": "Readings stored for the first time.",
@@ -43,7 +44,22 @@ class IngestMetrics(Collector):
 
 
 class _Server(ThreadingMixIn, WSGIServer):
+    """A thread for each connection, and no more than MOST: one beyond them is hung up on."""
+
     daemon_threads = True
+    _room = BoundedSemaphore(MOST)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
 
 
 class _Handler(WSGIRequestHandler):
