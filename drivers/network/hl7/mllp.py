@@ -73,17 +73,23 @@ class UnframedSplitter:
     which `feed` is given nothing."""
 
     def __init__(self) -> None:
-        self._held = b""
+        self._held = bytearray()
 
     @property
     def patience(self) -> float | None:
         return SILENCE if self._held else None
 
     def feed(self, data: bytes) -> list[bytes]:
-        *whole, self._held = _HEADER.split(self._held + data.translate(None, START + END))
-        if not data or len(self._held) > MAX_MESSAGE:
-            whole.append(self._held)
-            self._held = b""
+        held, whole = self._held, []
+        looked = max(1, len(held) - 2)  # each octet is looked at once, however few come at a time
+        held += data.translate(None, START + END)
+        while (header := _HEADER.search(held, looked)) is not None:
+            whole.append(bytes(held[: header.start()]))
+            del held[: header.start()]
+            looked = 1
+        if not data or len(held) > MAX_MESSAGE:
+            whole.append(bytes(held))
+            held.clear()
         return [text for text in whole if text.startswith(b"MSH") and len(text) <= MAX_MESSAGE]
 
 
@@ -124,7 +130,9 @@ def split_beds(octets: bytes) -> list[bytes]:
             visit = True
             beds[-1] = b"".join(segment.split(header[0][3:4])[3:4]) if header and header[0][3:4] else b""
         (groups[-1] if groups else header).append(segment)
-    return [b"\r".join((*header, *group)) for group in groups] if len(set(beds)) > 1 else [octets]
+    # Each part has the whole header, so one that is no header would make gigabytes of a message.
+    several = len(set(beds)) > 1 and len(groups) * sum(map(len, header)) <= MAX_MESSAGE
+    return [b"\r".join((*header, *group)) for group in groups] if several else [octets]
 
 
 def _keys(octets: bytes) -> dict[str, tuple[str, ...]]:

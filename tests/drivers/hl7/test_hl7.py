@@ -330,6 +330,12 @@ def test_its_twin_is_acknowledged():
     }  # fmt: skip
 
 
+def test_a_message_of_many_beds_and_a_header_of_its_size_stays_one():
+    header = "MSH|^~\\&|A|B|C|D|20200101||ORU^R01|1|P|2.6\rNTE|" + "x" * 100_000
+    beds = "".join(f"\rPV1|1||w^r^{number}" for number in range(1000))
+    assert len(Hl7Router().feed(f"\x0b{header}{beds}\x1c\r".encode())) == 1
+
+
 def test_a_message_that_comes_octet_by_octet_takes_the_memory_of_its_octets():
     router = Hl7Router()
     tracemalloc.start()
@@ -340,6 +346,14 @@ def test_a_message_that_comes_octet_by_octet_takes_the_memory_of_its_octets():
         assert tracemalloc.get_traced_memory()[0] < 1_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_a_message_without_a_frame_is_looked_at_once_however_few_octets_come():
+    router = Hl7Router(unframed=True)
+    assert router.feed(b"MSH|^~\\&|" + b"x" * 1_000_000) == []
+    for _ in range(20_000):  # with a look at all of it each, this would take minutes
+        assert router.feed(b"x") == []
+    assert [part.data[:5] for part in router.feed(b"\rMSH|^~\\&|A\rMSH|")] == [b"\x0bMSH|"] * 2
 
 
 def test_what_cannot_be_stored_is_not_acknowledged():
