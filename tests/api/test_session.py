@@ -134,6 +134,11 @@ async def test_only_the_socket_tells_the_command_line_and_a_token_is_named(remot
     assert remote.app.dispatcher.asked[-1][0].source == "api:ward"
 
 
+async def test_whoever_signs_in_sends_no_megabyte_before(remote):
+    answer = await remote.http.post("/api/v1/session", json={"token": "x" * 40_000})
+    assert (answer.status_code, answer.json()["error"]["key"]) == (413, "too-large")
+
+
 async def test_a_wrong_token_opens_nothing(remote):
     for body, status in (({"token": "gp_1_2"}, 401), ({"code": "x"}, 401), ({}, 422)):
         answer = await remote.http.post("/api/v1/session", json=body)
