@@ -98,6 +98,12 @@ async def test_the_page_for_people_comes_from_here_alone(remote, path):
     assert "https://" not in answer.text
 
 
+async def test_the_document_is_made_once_since_everybody_may_ask(remote, monkeypatch):
+    first = await remote.http.get("/openapi.json")
+    monkeypatch.delattr("gatepost.agent.api.schemas.openapi.document")
+    assert (await remote.http.get("/openapi.json")).content == first.content
+
+
 async def test_the_document_is_served_to_everybody(remote):
     answer = await remote.http.get("/openapi.json")
     assert answer.json()["openapi"] == "3.1.0"
