@@ -13,7 +13,7 @@ topic write gateways/+/devices/+/commands
 topic write organizations/{org}/broadcast
 """
 _RABBITMQ = """# RabbitMQ: the right to the exchange, then rights to topics; {{username}} is filled in by RabbitMQ.
-# For each gateway:
+# A dot in a gateway's id would match any other sign of another's there: give no such ids. For each gateway:
 own='^(amq\\.topic|mqtt-subscription-.*)$'
 rabbitmqctl set_permissions GATEWAY '^mqtt-subscription-.*' "$own" "$own"
 rabbitmqctl set_topic_permissions GATEWAY amq.topic '^gateways\\.{{username}}\\..*' \\
