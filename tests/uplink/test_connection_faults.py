@@ -543,17 +543,20 @@ async def test_answered_pings_keep_a_silent_connection() -> None:
         assert one.losses == []
 
 
-async def test_a_broker_that_sends_without_reading_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gatepost.agent.uplink.mqtt.connection.MOST_UNREAD", 50_000)
+@pytest.mark.parametrize("request_of_it", [0x62, 0x50])
+async def test_a_broker_that_sends_without_reading_is_given_up(
+    request_of_it: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatepost.agent.uplink.mqtt.transport.MOST_UNREAD", 50_000)
     async with FakeBroker() as broker, connected(broker.url) as one:
         broker.peer.stall()
         while not one.connection.publisher.unsent:
-            one.publish(1, payload=b"x" * 1_000_000)
+            one.publish(1, payload=b"x" * 1_000_000, qos=2)
             await asyncio.sleep(0.001)
-        for _ in range(100):
-            broker.peer.send(packet(0x62, b"\0\1") * 100)
+        for _ in range(1000):
+            broker.peer.send(packet(request_of_it, b"\0\x40") * 100)
         await until(lambda: one.losses)
-        assert one.losses[0].message == "the broker sends without reading"
+        assert one.losses[0].message == "the broker sent more than it reads the answers to"
 
 
 async def test_close_is_bounded_while_the_peer_does_not_read() -> None:

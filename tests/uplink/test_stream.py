@@ -46,6 +46,9 @@ class Transport:
 
     def write(self, data: bytes) -> None: ...
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
 
 def stream_with(messages: int) -> tuple[MqttStream, Owner, list[tuple[int, int]]]:
     acks: list[tuple[int, int]] = []

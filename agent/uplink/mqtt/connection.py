@@ -58,8 +58,6 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-MOST_UNREAD = 16_000_000  # octets that wait for a broker to read; no window of the largest batches takes so many
-
 
 class MqttConnection:
     """Connection made for one attempt, on a running loop: `open` once, publish by `publisher` until `on_lost`; `close`
@@ -332,7 +330,7 @@ class MqttConnection:
     def _on_pubrel(self, command: int, body: bytes) -> None:
         mid = body[0] << 8 | body[1]
         known = self.inbox.release(mid)
-        self._reply(MQTTCommands.PUBCOMP, mid, 0 if known else 0x92)
+        self._mqtt.send_command_with_mid(MQTTCommands.PUBCOMP, mid, False, reason_code=0 if known else 0x92)
 
     def _ping(self) -> None:
         self.publisher.pinged()
@@ -347,14 +345,8 @@ class MqttConnection:
         self._lose(ConnectionLost.disconnected(code, *_reason_texts(properties)))
 
     def _answer(self, qos: int, mid: int, code: int) -> None:
-        self._reply(MQTTCommands.PUBACK if qos == 1 else MQTTCommands.PUBREC, mid, code)
-
-    def _reply(self, kind: int, mid: int, code: int) -> None:
-        if not self.is_open:
-            return
-        if self._stream.unsent > MOST_UNREAD:
-            self._lose(ConnectionLost(None, "the broker sends without reading", "the broker is stuck", silent=True))
-        else:
+        if self.is_open:
+            kind = MQTTCommands.PUBACK if qos == 1 else MQTTCommands.PUBREC
             self._mqtt.send_command_with_mid(kind, mid, False, reason_code=code)
 
 

@@ -21,6 +21,7 @@ from gatepost.agent.uplink.mqtt.dial import dial
 from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
 from gatepost.agent.uplink.mqtt.publisher import MqttPublisher
 
+MOST_UNREAD = 16_000_000  # octets that wait for a broker to read; no window of the largest batches takes so many
 CONNACK, PUBLISH, PUBACK, PUBREC, PUBCOMP = 0x20, 0x30, 0x40, 0x50, 0x70
 PLAIN_PUBACK = 0x4002  # its first two octets where it has no reason code: a success
 _PLAIN_ACKS = Struct(">HH").iter_unpack
@@ -111,6 +112,9 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
                 owner.broken(0x81, "something that is not MQTT")
                 return
             self._greeted = True
+        if self.unsent > MOST_UNREAD:
+            owner.broken(0x97, "more than it reads the answers to")
+            return
         if self._skip:
             skipped = min(self._skip, len(data))
             self._skip -= skipped
