@@ -1,9 +1,6 @@
-"""Frames and records of single makers: vectors, streams cut anywhere, noise, and what is never made up."""
+"""Frames and records of single makers: noise, and what is never made up."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,33 +13,6 @@ from gatepost.drivers.ble.scales import frames as scales
 from gatepost.drivers.ble.viatom import cuff_values, ring_values
 from gatepost.drivers.ble.viatom.frames import LepuFrames, ViatomFrames, crc8, lepu_request
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.testing.vectors import judge
-
-FOLDER = Path(__file__).parents[2] / "vectors/ble-devices"
-VECTORS = [
-    vector
-    for name in ("cuffs", "rings", "scales", "air-and-ecg")
-    for vector in json.loads((FOLDER / f"{name}.json").read_text("utf-8"))["vectors"]
-]
-
-
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])
-def test_vector(vector):
-    assert judge(vector) == ""
-
-
-STREAMS = [one for one in VECTORS if one["kind"] == "ble-stream" and isinstance(one["chunks"][0], str)]
-
-
-@pytest.mark.parametrize("vector", STREAMS, ids=lambda vector: vector["id"])
-@given(cuts=st.lists(st.integers(1, 9), min_size=1, max_size=20))
-def test_a_stream_may_be_cut_anywhere(vector, cuts):
-    whole, pieces = b"".join(map(bytes.fromhex, vector["chunks"])), []
-    for size in cuts * 20:
-        pieces.append(whole[:size].hex())
-        whole = whole[size:]
-    assert judge({**vector, "chunks": [*pieces, whole.hex()]}) == ""
-
 
 CHANNELS = ["2e810002602600010203040506070809", "0a0b0c0d0e0f10111213141516171819", "1a1b1c1d1e1f20212223242500ea0000"]
 PARTS = [(channel, bytes.fromhex(text)) for channel, text in enumerate(CHANNELS)]

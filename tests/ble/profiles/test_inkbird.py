@@ -1,10 +1,8 @@
-"""The six-probe thermometer: its vector, a simulated one, and anything else that its notification may hold."""
+"""The six-probe thermometer: a simulated one, and anything else that its notification may hold."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,14 +12,7 @@ from gatepost.drivers.ble.inkbird.driver import BleInkbird
 from gatepost.drivers.ble.inkbird.values import decode_probes
 from gatepost.drivers.ble.twin.devices.meat_thermometer import MeatThermometerTwin
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.testing.vectors import judge
 from tests.ble.profiles.bench import Bench, play
-
-WHOLE = json.loads((Path(__file__).parents[2] / "vectors/ble-devices/air-and-ecg.json").read_text("utf-8"))["vectors"]
-
-
-def test_vector():
-    assert judge(next(vector for vector in WHOLE if vector["id"] == "id-34c")) == ""
 
 
 def test_each_probe_is_read_and_an_empty_socket_has_no_value():

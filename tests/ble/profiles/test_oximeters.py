@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,15 +12,7 @@ from gatepost.drivers.ble.oximeters.driver import BleOximeter
 from gatepost.drivers.ble.oximeters.frames import DIALECTS, contec_request
 from gatepost.drivers.ble.twin.devices.fingertip import FingertipTwin
 from gatepost.drivers.ble.uuids import uuid
-from gatepost.drivers.testing.vectors import judge
 from tests.ble.profiles.bench import Bench, play, values
-
-VECTORS = json.loads((Path(__file__).parents[2] / "vectors/ble-devices/oximeters.json").read_text("utf-8"))["vectors"]
-
-
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["id"])
-def test_vector(vector):
-    assert judge(vector) == ""
 
 
 @pytest.mark.parametrize("dialect", [each.name for each in DIALECTS])
@@ -64,16 +54,6 @@ def test_what_erases_records_is_refused():
         assert driver.violation(word, uuid(0xFF01)) is not None
     for command in ("start", "stop", "keep-alive"):
         assert driver.violation(contec_request(command), uuid(0xFF01)) is None
-
-
-@pytest.mark.parametrize("vector", [one for one in VECTORS if "chunks" in one], ids=lambda vector: vector["id"])
-@given(cuts=st.lists(st.integers(1, 9), min_size=1, max_size=20))
-def test_a_stream_may_be_cut_anywhere(vector, cuts):
-    whole, pieces = b"".join(map(bytes.fromhex, vector["chunks"])), []
-    for size in cuts * 20:
-        pieces.append(whole[:size].hex())
-        whole = whole[size:]
-    assert judge({**vector, "chunks": [*pieces, whole.hex()]}) == ""
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)

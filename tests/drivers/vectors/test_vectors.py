@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gatepost.drivers.testing.vectors import NotBuilt, difference, judge
 
@@ -14,9 +16,11 @@ TOOL = ROOT / "tools" / "vectors"
 FOLDER = ROOT / "tests" / "vectors"
 VECTORS = [
     vector
-    for file in sorted([*FOLDER.glob("*.json"), *FOLDER.glob("bedside/*.json")])
+    for file in sorted(FOLDER.rglob("*.json"))
+    if file.parent.name != "upstream"  # payload formats: tests/uplink/formats
     for vector in json.loads(file.read_text("utf-8"))["vectors"]
 ]
+STREAMS = [one for one in VECTORS if one["kind"].endswith("-stream") and isinstance(one["chunks"][0], str)]
 NOT_BUILT = {
     "beurer-bm", "freestyle-optium", "freestyle-optium-reading", "lifescan-binary", "medibus", "taidoc",
     "taidoc-datetime", "capnostream",
@@ -30,6 +34,16 @@ def test_vector(vector):
             judge(vector)
     else:
         assert judge(vector) == ""
+
+
+@pytest.mark.parametrize("vector", STREAMS, ids=lambda vector: vector["id"])
+@given(cuts=st.lists(st.integers(1, 9), min_size=1, max_size=20))
+def test_a_stream_may_be_cut_anywhere(vector, cuts):
+    whole, pieces = b"".join(map(bytes.fromhex, vector["chunks"])), []
+    for size in cuts * 20:
+        pieces.append(whole[:size].hex())
+        whole = whole[size:]
+    assert judge({**vector, "chunks": [*pieces, whole.hex()]}) == ""
 
 
 @pytest.mark.parametrize(
