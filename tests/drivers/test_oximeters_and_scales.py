@@ -22,7 +22,6 @@ from gatepost.drivers.reading import Reading
 from gatepost.drivers.serial.contec.retry import ConversationRetry
 from gatepost.drivers.serial.contec.v7_twin import a_night
 from gatepost.drivers.serial.port.link import SerialLink
-from gatepost.drivers.testing import driver_kit
 from gatepost.drivers.testing.pty import PtyTwin
 from tests.devices.fakes import execute
 
@@ -59,24 +58,6 @@ async def test_from_a_pty_to_readings(name, options, tmp_path, eventually):
         await eventually(lambda: sum(isinstance(item, Reading) and not item.waveform for item in heard) >= 5)
         await link.close()
     assert all(item.quality != "bad" for item in heard if isinstance(item, Reading))
-
-
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("nonin", {"format": 1}),
-        ("nonin", {"format": 7, "waveform": True}),
-        ("nonin", {"format": 8, "select": True}),
-        ("nonin", {"format": 13}),
-        ("oximeter-ascii", {"dialect": "nellcor"}),
-        ("cas-scale", {"format": "10", "unit": "kg"}),
-        ("mt-sics", {"mode": "repeat", "permit": ["reset"]}),
-        ("contec-cms50-v7", {"records": True}),
-        ("contec-cms50d-plus", {"records": True, "waveform": True}),
-    ],
-)
-def test_the_promises_hold_with_these_options(name, options):
-    driver_kit.assert_driver(REGISTRY.get(name), options, seed=3, rounds=2)
 
 
 async def until(true):

@@ -76,21 +76,13 @@ def room(module: str) -> str:
     return parts[2] if len(parts) > 2 and (ROOT / "agent" / parts[2]).is_dir() else "agent"
 
 
-# Upward still; each goes when its room is put in order.
-UPWARD: set[tuple[str, str]] = set()
-
-
 def test_imports_run_downward() -> None:
     wrong = []
     for module, path in modules():
         here = room(module)
         assert here in MAY_KNOW, f"{here} is a new room: say in MAY_KNOW what it may know"
         known = {room(name) for name in imports(path) if name.count(".") > 1} - {""}
-        wrong += [
-            f"{module} imports {each}"
-            for each in sorted(known - MAY_KNOW[here] - {here})
-            if (module, each) not in UPWARD
-        ]
+        wrong += [f"{module} imports {each}" for each in sorted(known - MAY_KNOW[here] - {here})]
     assert wrong == []
 
 
@@ -138,11 +130,7 @@ LOADED_LATER = (
 def test_the_agent_process_is_free_of_what_only_the_command_line_needs() -> None:
     """Memory: even with every module of the agent loaded, none of these is."""
     outside = {"cli", "client", "demo"}
-    wanted = [
-        name
-        for name, _ in modules()
-        if room(name) not in outside and not name.startswith(LOADED_LATER) and (name, "cli") not in UPWARD
-    ]
+    wanted = [name for name, _ in modules() if room(name) not in outside and not name.startswith(LOADED_LATER)]
     program = (
         "import importlib, sys\n"
         f"for name in {wanted!r}: importlib.import_module(name)\n"

@@ -32,10 +32,6 @@ def one(fields, head=HEAD, order=ORDER, **more):
     return reading
 
 
-def test_it_keeps_every_promise():
-    driver_kit.assert_driver(AstmAnalyser)
-
-
 def test_results_are_named_by_their_analytes():
     octets = b"".join(bytes.fromhex(chunk) for chunk in VECTORS[1]["chunks"])
     alt, ast, *_ = results(octets, names={"687": "ast"})

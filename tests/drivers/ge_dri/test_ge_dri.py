@@ -35,11 +35,6 @@ def values(**groups):
     return DriTwin()._record(0, [(1, out.ljust(278, b"\0"))])
 
 
-def test_it_keeps_every_promise():
-    driver_kit.assert_driver(GeDri, rounds=6)
-    driver_kit.assert_driver(GeDri, {"waveforms": ["ecg1", "pleth"]}, rounds=4)
-
-
 def test_the_basic_class():
     found = {(reading.metric, reading.values.get("channel", "")): reading for reading in read(FRAME)}
     assert found["heart_rate", ""].values == {"heart_rate": 72}

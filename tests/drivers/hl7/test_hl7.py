@@ -36,11 +36,6 @@ def read(*items, options=None, **more):
     return [item for item in found if isinstance(item, Reading)], decoder
 
 
-def test_it_keeps_every_promise():
-    driver_kit.assert_driver(Hl7Monitor, stored=False)
-    driver_kit.assert_driver(Hl7Monitor, {"match": {"bed": "ICU^^5"}, "waveforms": True}, stored=False)
-
-
 def test_values_are_grouped_by_what_they_measure():
     (oximetry, pressure), _ = read(
         "NM|150456^MDC_PULS_OXIM_SAT_O2^MDC|1.3|97|262688^MDC_DIM_PERCENT^MDC|||||R",

@@ -49,11 +49,6 @@ def polled(*values, number=1, extra=()):
     return twin._result(number, POLL, _n(number), 6, objects, 0, 0)
 
 
-def test_it_keeps_every_promise():
-    driver_kit.assert_driver(PhilipsIntellivue, rounds=6)
-    driver_kit.assert_driver(PhilipsIntellivue, {"waveforms": ["ii", "pleth"]}, rounds=4)
-
-
 def test_a_poll_of_a_real_monitor_in_its_demo_mode():
     found = read(*(VECTORS[name] for name in ("iv-num-first", "iv-num-last", "iv-num-end")))
     assert all(reading.quality == "bad" and "demo" in reading.flags for reading in found)

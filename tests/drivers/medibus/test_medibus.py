@@ -33,11 +33,6 @@ def play(seconds=60, twin=None, **options):
     return driver_kit.session(driver, twin or MedibusTwin(), seconds)
 
 
-def test_it_keeps_every_promise():
-    driver_kit.assert_driver(DraegerMedibus, rounds=6)
-    driver_kit.assert_driver(DraegerMedibus, {"waveforms": ["flow", "airway_pressure"]}, rounds=4)
-
-
 def test_values_of_an_evita():
     (ventilation, other) = read(decoder(), 0x24, b"820.45B9 6.37D  2478   5D6  14F0  40C136.5")
     assert ventilation.values == {

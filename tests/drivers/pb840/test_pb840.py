@@ -20,11 +20,6 @@ def read(octets, **options):
     return [item for item in Pb840(Pb840Options(**options)).decoder().feed(octets) if isinstance(item, Reading)]
 
 
-def test_it_keeps_every_promise():
-    driver_kit.assert_driver(Pb840)
-    driver_kit.assert_driver(Pb840, {"report": "short", "poll": 2, "settings": False})
-
-
 def test_a_report_of_a_real_machine():
     measured, set_ = read(FULL)
     assert measured.metric == "ventilation"

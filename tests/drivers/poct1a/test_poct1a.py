@@ -30,10 +30,6 @@ def read(*documents, decoder=None, names=None):
     return [item for octets in documents for item in decoder.feed(octets) if isinstance(item, Reading)]
 
 
-def test_it_keeps_every_promise():
-    driver_kit.assert_driver(PoctAnalyser, rounds=8)
-
-
 def test_a_result():
     (reading,) = read(document(observation(more='<OBS.method_cd V="C"/><OBS.interpretation_cd V="H"/>')))
     assert (reading.metric, reading.values, reading.units) == ("laboratory", {"hba1c": 64}, {"hba1c": "mmol/mol"})

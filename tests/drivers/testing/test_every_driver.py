@@ -26,8 +26,22 @@ MORE = [
     ("lines", {"format": "keyvalue", "line_end": "\r\n", "encoding": "latin-1", "separator": ":", "delimiter": "|"}),
     ("lines", {"format": "csv", "columns": ["a", "", "b"], "fields": {"a": {"scale": 10}}}),
     ("and-scale", {"mode": "repeat"}),
-    ("openbci-cyton", {"daisy": True, "acceleration": False}),
+    ("cas-scale", {"format": "10", "unit": "kg"}),
+    ("contec-cms50-v7", {"records": True}),
     ("contec-cms50d-plus", {"waveform": True}),
+    ("contec-cms50d-plus", {"records": True, "waveform": True}),
+    ("draeger-medibus", {"waveforms": ["flow", "airway_pressure"]}),
+    ("ge-dri", {"waveforms": ["ecg1", "pleth"]}),
+    ("hl7-monitor", {"match": {"bed": "ICU^^5"}, "waveforms": True}),
+    ("mt-sics", {"mode": "repeat", "permit": ["reset"]}),
+    ("nonin", {"format": 1}),
+    ("nonin", {"format": 7, "waveform": True}),
+    ("nonin", {"format": 8, "select": True}),
+    ("nonin", {"format": 13}),
+    ("openbci-cyton", {"daisy": True, "acceleration": False}),
+    ("oximeter-ascii", {"dialect": "nellcor"}),
+    ("philips-intellivue", {"waveforms": ["ii", "pleth"]}),
+    ("pb840", {"report": "short", "poll": 2, "settings": False}),
 ]
 
 
@@ -44,7 +58,7 @@ def test_with_the_options_of_its_example(name):
 
 @pytest.mark.parametrize(("name", "options"), MORE)
 def test_with_other_options(name, options):
-    driver_kit.assert_driver(REGISTRY.get(name), options, seed=2, rounds=4)
+    driver_kit.assert_driver(REGISTRY.get(name), options, seed=2, rounds=4, stored=name not in LIVE)
 
 
 @pytest.mark.parametrize("name", [name for name in SERIAL if REGISTRY.get(name).commands])
