@@ -77,7 +77,7 @@ def reading_params(records: Sequence[Record]) -> list[Any]:
     """Rows of the table of readings, column after column; the checksum is that of the body as it lies on the disk,
     signed: 4 octets."""
     params: list[Any] = []
-    like, seed = (0, 0, 0, 0), 0  # of the row before: those of one chunk share nearly everything
+    like_series = like_wall = like_mono = like_bits = seed = -1  # of the row before: a chunk shares nearly everything
     for record in records:
         seq, bits, body = record.seq, record.bits, record.body
         series, wall, mono = record.series, record.wall, record.mono
@@ -85,9 +85,9 @@ def reading_params(records: Sequence[Record]) -> list[Any]:
             bits, body = bits | PACKED, packed
         elif body[:2] == OPENING and body[-1] == CLOSING and body[2] != BRACE:
             body = body[2:-1]
-        key = (series, wall, mono, bits)
-        if key != like:
-            like, seed = key, checksum_seed(*key)
+        if wall is not like_wall or mono is not like_mono or series != like_series or bits != like_bits:
+            like_series, like_wall, like_mono, like_bits = series, wall, mono, bits
+            seed = checksum_seed(series, wall, mono, bits)
         crc = seeded_checksum(seq, seed, body)
         params += (seq, series, wall, mono, bits, crc if crc < SIGN else crc - (SIGN << 1), body)
     return params

@@ -100,6 +100,7 @@ class BrokerDelivery:
         self._held: asyncio.TimerHandle | None = None
         self._flowing = asyncio.Event()
         self._batch_since: float | None = None
+        self._sent_to = -1  # the head of the log when the lanes had nothing more to send
         self._refill_at = 0  # readings in flight: more are sent when half of them are acknowledged, many at once
         self._store = store
         self._counters = counters
@@ -176,12 +177,13 @@ class BrokerDelivery:
         window = min(window, publisher.receive_maximum - publisher.in_flight + before)
         if self._paced.next_due is not None and not feed.loading:
             self._send_paced(window)
+        all_sent = False
         plain = None if waiting or limited or suspect is not None else self._plain
         while len(in_flight) < window:
             if plain is not None:
                 lane, most = lanes.run(window - len(in_flight))
                 if lane is not None and self._send_run(plain, publisher, lane, most):
-                    if not lane.buffer:
+                    if not lane.buffer and lane.missing(self._store.head) is not None:
                         feed.fill()
                     continue
                 plain = None  # the rest of this burst one by one
@@ -189,6 +191,7 @@ class BrokerDelivery:
                 allowed = not limited or self._backlog_may_send(now)
                 lane = lanes.choose(allowed) if suspect is None else self._choose_warily(suspect, allowed)
             if lane is None:
+                all_sent = suspect is None and not limited and not feed.loading
                 break
             one = self._next_of(lane, lane.buffer[0])
             if one is not None:
@@ -200,6 +203,7 @@ class BrokerDelivery:
                 break
             if not lane.buffer:
                 feed.fill()
+        self._sent_to = self._store.head if all_sent else -1
         given_up = self._counters.dead + self._counters.skipped - given_up
         if given_up:
             lanes.settle(given_up)
@@ -376,7 +380,8 @@ class BrokerDelivery:
         pause = self.acknowledgements.take(acks)
         if pause:
             self._timer.pause(pause)
-        few = len(self.acknowledgements.in_flight) <= self._refill_at
+            self._sent_to = -1  # what was refused waits to be sent again
+        few = len(self.acknowledgements.in_flight) <= self._refill_at and self._sent_to != self._store.head
         if few or self._outbox.has_room or self.feed.lanes.urgent.buffer:
             self.send_pending()
 
@@ -399,6 +404,7 @@ class BrokerDelivery:
     def renew(self, lanes: Callable[[], Lanes]) -> None:
         """The broker is owed more than before: go on with new lanes as soon as nothing is in flight."""
         self.feed.renew(lanes)
+        self._sent_to = -1
         self.send_pending()
 
     async def until_flowing(self, limit: float) -> None:

@@ -684,3 +684,25 @@ async def test_held_back_nothing_more_is_sent() -> None:
     rig.store.add()
     rig.session.send_pending()
     assert connection.sent == []
+
+
+async def test_acknowledgements_look_for_more_only_where_there_is_more() -> None:
+    rig = Rig(window=100)
+    connection = rig.connect()
+    seqs = [rig.store.add() for _ in range(20)]
+    rig.session.send_pending()
+    assert connection.sent == seqs
+    looked: list[bool] = []
+    fill = rig.session.feed.fill
+    rig.session.feed.fill = lambda: (looked.append(True), fill())[1]  # type: ignore[method-assign]
+    connection.ack(*seqs[:15])
+    assert not looked
+    more = rig.store.add()  # stored, and nobody has told yet
+    connection.ack(seqs[15])
+    assert looked
+    assert connection.sent[-1] == more
+    connection.ack(seqs[16], code=0x97)  # not now
+    connection.ack(*seqs[17:], more)
+    rig.now += 100
+    rig.session.send_pending()
+    assert connection.sent[-1] == seqs[16]
