@@ -80,7 +80,7 @@ class SystemClock:
         self._mark = mark
         self._kernel = kernel
         self._wall = wall
-        self._stepped_at = 0.0  # wall seconds; a mark that is older says nothing of the clock as it is now
+        self._stale_mark: int | None = None  # of before a step: it says nothing of the clock as it is now
         self._shift = wall() // 1000 - self._mono()
         self.check()
 
@@ -90,7 +90,7 @@ class SystemClock:
         moved = wall - mono - self._shift
         self._shift += moved
         if moved >= STEP or moved <= -STEP:
-            self._stepped_at = wall / US
+            self._stale_mark = self._marked_at()
             self.check()
             self.on_step()
         return Stamp(wall, mono, self.synchronised)
@@ -102,14 +102,16 @@ class SystemClock:
         return time.monotonic()
 
     def check(self) -> bool:
-        self.synchronised = self._marked() or self._kernel()
+        marked = self._marked_at()
+        self.synchronised = (marked is not None and marked != self._stale_mark) or self._kernel()
         return self.synchronised
 
-    def _marked(self) -> bool:
+    def _marked_at(self) -> int | None:
+        """When timesyncd touched its mark, by the clock of then."""
         try:
-            return self._mark.stat().st_mtime > self._stepped_at
+            return self._mark.stat().st_mtime_ns
         except OSError:
-            return False
+            return None
 
 
 def _nothing() -> None:
