@@ -25,6 +25,7 @@ from gatepost.agent.settings.loading import DROPS
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.settings.trial.record import PENDING, revert_at_start
 from gatepost.drivers.driver import Registry
+from gatepost.drivers.installed import version
 
 log = logging.getLogger("gatepost")
 
@@ -51,6 +52,8 @@ def run_agent(config: Path, signals: ProcessSignals) -> int:
             log.error("there are no usable settings; `gatepost check %s` explains them", config)
             return ExitCode.SETTINGS
         logs.apply(settings.logging.level, settings.logging.format)
+        says = "gatepost %s starts: gateway %s, settings %s, data %s"
+        log.info(says, version("gatepost"), settings.gateway.id, config.absolute(), loaded.state_dir)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             code: int = ExitCode.FAILED
             try:

@@ -156,6 +156,12 @@ def meant(word: str, known: Iterable[str]) -> list[str]:
     return [near] if near else []
 
 
+def perhaps(word: str, known: Iterable[str]) -> str:
+    """Hint that asks for what was perhaps meant; '' where nothing is like it."""
+    near = meant(word, known)
+    return f"did you mean {listed(near)}?" if near else ""
+
+
 def fold(word: str) -> str:
     """`Commit-Interval`, `commitInterval`, `COMMIT_INTERVAL` -> `commitinterval`."""
     return "".join(letter for letter in word.casefold() if letter.isalnum())

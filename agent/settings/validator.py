@@ -11,6 +11,7 @@ from gatepost.agent.settings.yaml.nodes import ListNode, MapEntry, MapNode, Node
 from gatepost.agent.settings.yaml.scalars import WRONG, ScalarChecker, matches
 
 EXAMPLES = {"duration": "30s", "size": "64MB", "rate": "20/s"}
+PARTS_OF_URL = frozenset({"host", "hostname", "server", "servers", "address", "port"})  # as other programs have them
 
 
 class SettingsValidator:
@@ -97,7 +98,9 @@ class SettingsValidator:
         near = closest(name, known)
         places = self._elsewhere.get(fold(name), [])
         here = ".".join((*path, name))
-        if "." in name and name.split(".")[0] in known:
+        if path[:1] == ("brokers",) and len(path) == 2 and fold(name) in PARTS_OF_URL:
+            hint = "it is part of the url: `url: mqtt://HOST:1883`, with TLS `mqtts://HOST:8883`"
+        elif "." in name and name.split(".")[0] in known:
             first, _, rest = name.partition(".")
             hint = f"write `{first}:` and `{rest}:` indented below it"
         elif near and (fold(near) == fold(name) or not places):

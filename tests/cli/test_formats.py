@@ -85,6 +85,7 @@ def test_an_unknown_format_is_an_error(gatepost) -> None:
     shown = gatepost("formats", "xml")
     assert shown.code == 1
     assert "there is no format xml" in shown.err
+    assert "did you mean scalar?" in gatepost("formats", "scaler").err
 
 
 def test_routes_say_where_a_reading_goes_and_why(gatepost, settings) -> None:

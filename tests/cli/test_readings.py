@@ -51,6 +51,7 @@ def test_readings_of_a_device_that_there_is_not(gatepost, agent):
         shown = gatepost("readings", "-d", "nope", *more)
         assert shown.code == 1
         assert "there is no device 'nope'" in shown.err
+    assert "did you mean oximeter-1?" in gatepost("devices", "oximetr-1").err
 
 
 def test_since_is_a_time_or_a_duration():

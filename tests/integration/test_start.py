@@ -183,6 +183,11 @@ async def test_a_fifo_in_the_place_of_a_file_stops_nothing(tmp_path: Path) -> No
             await one.stop()
 
 
+async def test_the_log_begins_with_what_starts(tmp_path: Path) -> None:
+    async with agent(tmp_path, settings_for(tmp_path, None, {})) as one:
+        assert f"settings {one.config}, data {one.state}" in one.tail()
+
+
 async def test_fifos_in_the_place_of_the_agents_own_files_do_not_stop_the_start(tmp_path: Path) -> None:
     beside = ("gatepost.db.mark", "gatepost.db.revoked", "gatepost.db.wal-tail")
     async with twin(tmp_path / "tty"):

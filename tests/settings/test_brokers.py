@@ -63,6 +63,12 @@ def test_failover_urls_are_judged_too(read):
     assert told(read(text)) == [f"{place} bad-url brokers.a.failover.1"]
 
 
+@pytest.mark.parametrize("key", ["host", "port", "servers"])
+def test_what_other_programs_call_the_url(read, key):
+    (problem,) = read(broker(url="'mqtt://x'", **{key: "x"})).problems
+    assert "`url: mqtt://HOST:1883`" in problem.hint
+
+
 def test_a_wrong_item_does_not_shift_the_places_of_the_others(read):
     text, place = marked(broker(url="'mqtt://x'", failover="[»1.5, 'mqtt://y', 'z']"))
     told_of = told(read(text))

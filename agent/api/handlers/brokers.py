@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.core.errors import BadInput, NotFound
 from gatepost.agent.core.events import EventQueue
 from gatepost.agent.settings.editor import ChangeResult
+from gatepost.agent.settings.problem import perhaps
 from gatepost.agent.settings.redacted_view import of_broker
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def get_broker(request: ApiRequest, name: str) -> BrokerInterface:
     """Raises NotFound."""
     broker = request.app.brokers.get(name)
     if broker is None:
-        raise no_broker(name)
+        raise no_broker(name, request.app.settings.brokers)
     return broker
 
 
@@ -132,8 +133,8 @@ def is_connected(request: ApiRequest) -> bool:
     return any(broker.as_dict()["state"] == "connected" for broker in brokers)
 
 
-def no_broker(name: str) -> NotFound:
-    return NotFound(f"there is no broker {name!r}", "`gatepost brokers` lists them")
+def no_broker(name: str, known: Iterable[str] = ()) -> NotFound:
+    return NotFound(f"there is no broker {name!r}", perhaps(name, known) or "`gatepost brokers` lists them")
 
 
 async def _owed(request: ApiRequest) -> dict[str, dict[str, Any]]:

@@ -32,7 +32,7 @@ async def to_gateway(request: ApiRequest) -> JsonResponse[CommandOutcome]:
 async def of_device(request: ApiRequest) -> LedgerPage:
     device = request.path["id"]
     if request.app.devices.get(device) is None:
-        raise no_device(device)
+        raise no_device(device, request.app.settings.devices)
     return await _ledger(request, device)
 
 

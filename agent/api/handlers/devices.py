@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,6 +13,7 @@ from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.commands.authorization import permitted
 from gatepost.agent.core.errors import BadInput, NotFound
 from gatepost.agent.settings.editor import ChangeResult
+from gatepost.agent.settings.problem import perhaps
 from gatepost.drivers.driver import Command
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ async def _put(request: ApiRequest, device: str, new: bool) -> JsonResponse[Devi
 def _shown(request: ApiRequest, device: str, changed: ChangeResult | None = None) -> JsonResponse[DeviceView]:
     view = request.app.devices.get(device)
     if view is None:
-        raise no_device(device)
+        raise no_device(device, request.app.settings.devices)
     allow = request.app.settings.commands.allow
     view["commands"] = [
         {**described(command), "allowed": permitted(allow, device, command.name)}
@@ -79,5 +81,5 @@ def described(command: Command) -> CommandView:
     }
 
 
-def no_device(device: str) -> NotFound:
-    return NotFound(f"there is no device {device!r}", "`gatepost devices` lists them")
+def no_device(device: str, known: Iterable[str] = ()) -> NotFound:
+    return NotFound(f"there is no device {device!r}", perhaps(device, known) or "`gatepost devices` lists them")

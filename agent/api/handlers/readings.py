@@ -82,7 +82,7 @@ async def page_of(request: ApiRequest, device: str | None, limit: int, cursor: i
     records = await search(device, query.metric, micros(query.since), micros(query.until), limit, cursor)
     searched = cursor is None and records.cursor is None
     if device is not None and searched and not records and request.app.devices.get(device) is None:
-        raise no_device(device)
+        raise no_device(device, request.app.settings.devices)
     readings = [payload(store, gateway, record) for record in records]
     return {"readings": cast("list[ReadingPayload]", readings), "cursor": records.cursor}
 

@@ -19,7 +19,7 @@ from gatepost.drivers.recording import RecordingHeader
 async def of_device(request: ApiRequest) -> StreamingResponse:
     device = request.path["id"]
     if request.app.devices.get(device) is None:
-        raise no_device(device)
+        raise no_device(device, request.app.settings.devices)
     header, tape = request.app.devices.recorder(device)
     return StreamingResponse(
         _moments(replace(header, gateway_version=version("gatepost")), tape, request),

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from gatepost.agent.cli.support.agent_access import Config, Json, Socket, broker_names, connected, new
-from gatepost.agent.cli.support.formatting import ago, count
+from gatepost.agent.cli.support.formatting import ago, count, span
 from gatepost.agent.cli.support.output import say, say_json, state, table
 from gatepost.agent.core.errors import GatepostError
 from gatepost.client import GatewayClient
@@ -71,6 +71,8 @@ def show(ctx: typer.Context, name: Name, socket: Socket = None, config: Config =
     if wants_json:
         say_json(broker)
         return
+    soon = broker.get("next_attempt_in")
+    again = "" if soon is None else f", the next in {span(soon)}"
     waiting, oldest = (broker.get("owed") or {}).get("readings"), owed(broker)[1]
     lines = [
         ("why", broker["reason"]),
@@ -80,7 +82,7 @@ def show(ctx: typer.Context, name: Name, socket: Socket = None, config: Config =
         ("owed", f"{count(waiting, 'reading')}{f', the oldest {oldest}' if waiting else ''}"),
         ("delivered", f"{count(broker['delivered'])} of {count(broker['sent'])} sent in this run"),
         ("refused", count(broker["dead_letters"]) if broker["dead_letters"] else ""),
-        ("attempts", f"{count(broker['attempts'])}, {count(broker['connects'])} connected"),
+        ("attempts", f"{count(broker['attempts'])}, {count(broker['connects'])} connected{again}"),
     ]
     say(f"{broker['name']}: {state(broker['state'])} {ago(broker['since'])}")
     for label, text in lines:

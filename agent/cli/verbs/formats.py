@@ -18,6 +18,7 @@ from gatepost.agent.commands.authorization import permitted
 from gatepost.agent.core.errors import NotFound
 from gatepost.agent.device_profiles import set_limits
 from gatepost.agent.process.exits import ExitCode
+from gatepost.agent.settings.problem import perhaps
 from gatepost.agent.settings.topic_templates import DEFAULTS, own_templates
 from gatepost.agent.uplink.formats import catalogue
 from gatepost.agent.uplink.formats.interface import OutgoingMessage, PayloadFormat
@@ -72,6 +73,9 @@ def show(
         else:
             table(("format", "for"), rows, below=("for",))
         return
+    if name not in catalogue.names():
+        hint = perhaps(name, catalogue.names()) or "`gatepost formats` lists them"
+        raise NotFound(f"there is no format {name}", hint)
     explained = _explained(name)
     if sample:
         where = config or default_config()
@@ -131,7 +135,8 @@ def _configured(name: str, device: str, config: Path) -> list[dict[str, Any]]:
         complain("the settings are invalid", "`gatepost check` names every problem")
         raise typer.Exit(ExitCode.SETTINGS)
     if device not in settings.devices:
-        raise NotFound(f"there is no device {device} in the settings", "`gatepost config` shows them")
+        hint = perhaps(device, settings.devices) or "`gatepost config` shows them"
+        raise NotFound(f"there is no device {device} in the settings", hint)
     one = settings.devices[device]
     broker: dict[str, Any] = {"format": name, "qos": 1, "options": {}}
     for each in settings.brokers.values():

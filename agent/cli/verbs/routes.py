@@ -13,6 +13,7 @@ from gatepost.agent.cli.support.output import complain, say, say_json, table
 from gatepost.agent.core.errors import NotFound
 from gatepost.agent.process.exits import ExitCode
 from gatepost.agent.settings.model import BrokerSettings, RouteRule, Settings
+from gatepost.agent.settings.problem import perhaps
 from gatepost.agent.settings.rules.formats import WAVEFORM_METRICS, carries_waveforms
 from gatepost.agent.settings.topic_templates import own_templates
 from gatepost.agent.uplink.broker_format import options_of
@@ -48,7 +49,8 @@ def show(
         complain("the settings are invalid", "`gatepost check` names every problem")
         raise typer.Exit(ExitCode.SETTINGS)
     if device not in settings.devices:
-        raise NotFound(f"there is no device {device} in the settings", "`gatepost config` shows them")
+        hint = perhaps(device, settings.devices) or "`gatepost config` shows them"
+        raise NotFound(f"there is no device {device} in the settings", hint)
     metrics = metric or _metrics(settings.devices[device].driver)
     rows = [row for name in settings.brokers for row in _of_broker(settings, name, device, metrics)]
     if json:
