@@ -30,7 +30,7 @@ async def create(request: ApiRequest) -> JsonResponse[NewToken]:
     for key, filters in (("publish", body.publish), ("subscribe", body.subscribe)):
         for each in filters or ():
             if not is_filter(each):
-                raise BadInput(f"{key}: {each[:64]!r} is not a topic filter", "such as devices/+/data or alarms/#")
+                raise BadInput(f"{key}: {each[:64]!r} is not a topic filter", "such as devices/+/data or ward/#")
     if body.kiosk:
         check_kiosk(body.role, body.device)
     elif (body.role is None) is (body.device is None):

@@ -69,7 +69,7 @@ def create(
 
     \b
     Example:
-      gatepost token create --role operator --expires 30d --publish 'alarms/#'
+      gatepost token create --role operator --expires 30d --publish 'ward/#'
       gatepost token create --device plug-3
       gatepost token create --kiosk --name 'Board ward 7'
     """

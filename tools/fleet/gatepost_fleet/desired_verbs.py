@@ -38,7 +38,9 @@ def make_key(
         str | None, typer.Option("--id", help="its name, as gateways know it; else `key_id` of the settings, if any")
     ] = None,
 ) -> None:
-    """Make a key that signs desired state, and print what gateways must know of it.
+    """Make a key that signs desired state.
+
+    Prints what gateways must know of it.
 
     Example: gatepost-fleet key /etc/gatepost-fleet/signing.pem
     """
@@ -72,7 +74,9 @@ def publish(
 
 @desired.command("render")
 def render(file: StatePath, gateway: str, config: Config = DEFAULT_CONFIG) -> None:
-    """Print the document that a gateway would get, without signing or sending it.
+    """Print the document that a gateway would get.
+
+    It is neither signed nor sent.
 
     Example: gatepost-fleet desired render state.yaml ward-7
     """
@@ -114,7 +118,9 @@ def show(
 
 @desired.command("confirm")
 def confirm(gateway: str, config: Config = DEFAULT_CONFIG) -> None:
-    """Confirm the document that a gateway has on trial, where it asks for a person (`confirm: {manual: true}`).
+    """Confirm the document that a gateway has on trial.
+
+    Needed where it asks for a person (`confirm: {manual: true}`).
 
     Example: gatepost-fleet desired confirm ward-7
     """
@@ -123,9 +129,9 @@ def confirm(gateway: str, config: Config = DEFAULT_CONFIG) -> None:
 
 
 def forget(gateway: str, config: Config = DEFAULT_CONFIG) -> None:
-    """Remove a gateway from the fleet: its line, labels, accounts and desired state. Readings and events stay.
+    """Remove a gateway from the fleet; its readings stay.
 
-    It comes back when it publishes again.
+    Its line, labels, accounts and desired state go; events stay. It comes back when it publishes again.
 
     Example: gatepost-fleet forget ward-77
     """
@@ -160,7 +166,9 @@ def list_rollouts(
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """List rollouts that run or are paused, and the newest ended ones, with their progress and reports.
+    """List rollouts that run, and the newest that ended.
+
+    Also paused ones, with their progress and reports.
 
     Example: gatepost-fleet rollout list
     """

@@ -117,7 +117,9 @@ def status(
     config: Config = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Show every gateway: its state, when it was last heard, its missing readings, its desired and reported state.
+    """Show every gateway and its state.
+
+    When it was last heard, its missing readings, its desired and reported state.
 
     Example: gatepost-fleet status
     """
@@ -148,7 +150,9 @@ def acl(
     organization: Annotated[str, typer.Option(help="organization of the broadcast topic")] = "+",
     user: Annotated[str, typer.Option(help="user name of workers and fleet")] = "gatepost-fleet",
 ) -> None:
-    """Print the rules that let each gateway publish only for itself, in the engine's format.
+    """Print rules by which a gateway publishes only for itself.
+
+    In the format of the engine: mosquitto, rabbitmq, nats or emqx.
 
     Example: gatepost-fleet acl mosquitto --organization clinic
     """
@@ -162,8 +166,10 @@ def demo(
     gateways: Annotated[int, typer.Option(min=1, max=1000, help="simulated gateways")] = 50,
     rate: Annotated[float, typer.Option(min=1, max=5000, help="readings per second of all together")] = 200,
 ) -> None:
-    """Run a fleet on this machine for a minute: three broker nodes, two workers, PostgreSQL, a real gateway and many
-    simulated ones; a rollout in waves, a bad version, and kill -9 of a node, a worker and the database.
+    """Run a fleet on this machine for a minute.
+
+    Three broker nodes, two workers, PostgreSQL, a real gateway and many simulated ones; a rollout in waves, a
+    bad version, and kill -9 of a node, a worker and the database.
 
     Example: gatepost-fleet demo --gateways 150 --rate 500
     """
