@@ -136,3 +136,12 @@ def test_the_date_of_today_is_left_out():
     now = datetime(2026, 11, 20, 12, tzinfo=UTC)
     assert clock_time("2026-11-20T10:30:00.123456Z", now) == "10:30:00.123Z"
     assert clock_time("2026-11-19T10:30:00.123456Z", now) == "2026-11-19 10:30:00Z"
+
+
+def test_one_long_row_moves_no_column_of_the_others():
+    rows = [["10:30", "spo2 97 %", "urgent"] for _ in range(9)]
+    rows.append(["10:31", "temperature 21.5, humidity 40.3", "urgent"])
+    plan = ColumnPlan(("time", "values", "flags"), rows, 30, below=("flags", "values"))
+    assert all(plan.below(number) == [] for number in range(9))
+    assert plan.below(9) == [("values", "temperature 21.5, humidity 40.3")]
+    assert sum(plan.widths.values()) + 4 <= 30

@@ -48,8 +48,8 @@ def shortened(path: str) -> str:
 class ColumnPlan:
     """Which columns stand beside each other in `width` letters, and how wide each is.
 
-    Where rows are too wide, paths are shortened; then cells of the columns `below` move to lines of their own, the
-    first column named first, then those from the right.
+    Where rows are too wide, paths are shortened; then cells of the columns `below` move to lines of their own: of the
+    first two those of a few long rows, else all of the first column named, then those from the right.
     """
 
     def __init__(
@@ -70,6 +70,8 @@ class ColumnPlan:
             for row in cells
         ]
         self.widths = self._natural()
+        if len(below) > 1:
+            self._share(columns.index(below[0]), columns.index(below[1]), width)
         others = [at for at in range(len(columns) - 1, 0, -1) if columns[at] not in below]
         for at in [*map(columns.index, below), *others]:
             if self._total() > width:
@@ -82,6 +84,23 @@ class ColumnPlan:
 
     def _total(self) -> int:
         return sum(self.widths.values()) + len(GAP) * (len(self.widths) - 1)
+
+    def _share(self, one: int, other: int, width: int) -> None:
+        """One long cell must not move a whole column below: as many rows as can be stay on one line."""
+        room = width - self._total() + self.widths[one] + self.widths[other]
+        if room >= self.widths[one] + self.widths[other]:
+            return
+        least = len(self._columns[other])
+        sizes = [(len(row[one]), len(row[other])) for row in self._cells]
+        best, chosen = 0, (0, 0)
+        for size in {max(len(self._columns[one]), size) for size, _ in sizes}:
+            left = room - size
+            held = sum(first <= size and second <= left for first, second in sizes)
+            if left >= least and held > best:
+                best = held
+                chosen = size, max(least, *(second for _, second in sizes if second <= left))
+        if 2 * best >= len(sizes):
+            self.widths[one], self.widths[other] = chosen
 
     def _narrow(self, at: int, width: int) -> None:
         """As wide as leaves room for the others, if any cell fits into that; else none of it beside the others."""
