@@ -40,7 +40,8 @@ def sample_reading(device: DeviceSettings) -> dict[str, Any]:
     if known is None:
         metric = str(device.options.get("metric") or "reading")
         return {"metric_type": metric, **dict.fromkeys(_names(kind, device) or ("value",), 1), "units": {}}
-    values = [value for value in known.values if _is_measured(value)][:4]
+    values = [value for value in known.values if _is_measured(value)]
+    values = ([value for value in values if value.name in USUAL] or values)[:4]  # a height of 1 cm helps nobody
     return {
         "metric_type": known.name,
         **{value.name: USUAL.get(value.name, 1) for value in values},

@@ -11,7 +11,7 @@ import typer
 
 from gatepost.agent.cli.support.agent_access import Json, new
 from gatepost.agent.cli.support.driver_options import parse_driver_options
-from gatepost.agent.cli.support.formatting import quantity
+from gatepost.agent.cli.support.formatting import count, quantity
 from gatepost.agent.cli.support.output import complain, say, say_line
 from gatepost.agent.cli.verbs.drivers import unknown
 from gatepost.agent.core.errors import GatepostError
@@ -67,9 +67,9 @@ def _replay(lines: BinaryIO, driver: str | None, pairs: list[str], raw: bool, js
     if json:
         say_line({"summary": {"heard": heard, "readings": readings, "faults": faults}})
         return
-    say(f"{made.driver.name}: {readings} readings of {heard} times heard")
-    for kind, count in faults.items():
-        complain(f"{kind}: {count}")
+    say(f"{made.driver.name}: {count(readings, 'reading')}, heard {count(heard, 'time')}")
+    for kind, number in faults.items():
+        complain(f"{kind}: {number}")
     if faults and made.last_fault:
         complain(f"the newest: {made.last_fault}")
 
