@@ -153,6 +153,7 @@ class DemoRunner:
         while self._clock.monotonic() < until and not self._end_at_once.is_set():
             with contextlib.suppress(GatewayError):
                 await self._frame()
+                await self._ask_broker()
             total = self.statistics.total
             if total.taken == total.stored and (total.backlog == 0 or not self._broker.present):
                 break
@@ -174,12 +175,15 @@ class DemoRunner:
         while True:
             with contextlib.suppress(GatewayError):
                 await self._frame()
-                state = (await self._client.brokers())["brokers"][0]
-                if state["state"] != self.statistics.broker:
-                    self.statistics.broker = state["state"]
-                    self.statistics.note(f"agent and broker: {state['state']}")
-                self.statistics.oldest = (await self._client.backlog())["backlog"][0]["oldest"]
+                await self._ask_broker()
             await asyncio.sleep(2 * DRAW)
+
+    async def _ask_broker(self) -> None:
+        state = (await self._client.brokers())["brokers"][0]["state"]
+        if state != self.statistics.broker:
+            self.statistics.broker = state
+            self.statistics.note(f"agent and broker: {state}")
+        self.statistics.oldest = (await self._client.backlog())["backlog"][0]["oldest"]
 
     async def _frame(self) -> None:
         """Stored and delivered as of now, then what the agent says it took: counts that cannot contradict."""
