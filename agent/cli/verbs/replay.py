@@ -97,8 +97,8 @@ class _Player:
         return self._decoder.feed(chunk)
 
     def end(self) -> None:
-        for kind, count in self._decoder.faults:
-            self.faults[kind] = self.faults.get(kind, 0) + count
+        for kind, number in self._decoder.faults:
+            self.faults[kind] = self.faults.get(kind, 0) + number
         self.last_fault = self._decoder.faults.last or self.last_fault
 
 
