@@ -12,13 +12,15 @@ from typing import Protocol
 from gatepost.drivers.backoff import Backoff
 from gatepost_fleet.message import Parsed, Report, parse
 from gatepost_fleet.postgres_sink import SinkCount
-from gatepost_fleet.sources.interface import Delivered, Source, StreamGone
+from gatepost_fleet.sources.interface import Delivered, Source, StreamGone, StreamTaken
 
 log = logging.getLogger(__name__)
 
 BATCH, LINGER = 1000, 0.1  # messages in one transaction, and seconds that they wait for each other
 MOST_OCTETS = 8_000_000  # of what they unpack to, give or take a message
 FIRST_RETRY, LONGEST_RETRY, STEADY = 0.5, 30.0, 60.0
+TAKE_OVER = 5.0  # seconds between two looks whether the worker that reads a stream has gone
+RUNNING, STANDING_BY = "running", "standing by"
 
 
 class Sink(Protocol):
@@ -66,10 +68,14 @@ class Ingestion:
                 try:
                     await self._sink.open()
                     await self._open_source()
-                    self._state("running")
+                    self._state(RUNNING)
                     while True:
                         batch = await self._source.take(BATCH, LINGER)
                         await (self.store(batch) if batch else self.settle())
+                except StreamTaken:
+                    self._state(STANDING_BY)
+                    await asyncio.sleep(TAKE_OVER)
+                    continue
                 except Exception as error:  # of two client libraries: whatever it is, nothing was acknowledged
                     self.counters.failures += 1
                     self._state(f"waiting: {type(error).__name__}: {error}")
@@ -135,4 +141,4 @@ class Ingestion:
         self.counters.state = state
         if state != self._told:
             self._told = state
-            log.log(logging.INFO if state == "running" else logging.WARNING, "%s", state)
+            log.log(logging.INFO if state in (RUNNING, STANDING_BY) else logging.WARNING, "%s", state)

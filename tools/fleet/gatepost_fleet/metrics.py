@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gatepost_fleet.ingestion import IngestCounters
+from gatepost_fleet.ingestion import RUNNING, STANDING_BY, IngestCounters
 
 MOST = 32  # connections at once
 _TOTALS = {
@@ -36,7 +36,7 @@ class IngestMetrics(Collector):
         counters = self._counters
         for name, about in _TOTALS.items():
             yield CounterMetricFamily(f"gatepost_fleet_{name}", about, value=getattr(counters, name))
-        up = counters.state == "running"
+        up = counters.state in (RUNNING, STANDING_BY)
         yield GaugeMetricFamily("gatepost_fleet_up", "Whether broker and database are there.", value=up)
         if counters.last_commit is not None:
             age = self._monotonic() - counters.last_commit

@@ -26,7 +26,7 @@ import orjson
 from gatepost.agent.uplink.broker_link import LONGEST_CROWDED, LONGEST_RETRY
 from gatepost_fleet.demo.databases import PostgresDatabase
 from gatepost_fleet.demo.loopback_fleet import LoopbackFleet
-from gatepost_fleet.demo.rabbit import rabbit_cluster
+from gatepost_fleet.demo.rabbit import RabbitNode, rabbit_cluster
 from gatepost_fleet.demo.runner import temporary_folder
 from gatepost_fleet.demo.servers import BrokerNode, LocalPostgres, nats_cluster
 from gatepost_fleet.ingestion import BATCH, Ingestion
@@ -34,7 +34,6 @@ from gatepost_fleet.migrations import migrate
 from gatepost_fleet.postgres_sink import PostgresSink
 from gatepost_fleet.sources.interface import Delivered
 
-ENGINES = {"nats": nats_cluster, "amqp": rabbit_cluster}
 BACK_WITHIN = 600.0
 TURNS = 5  # of `rate`, of which the median counts
 _BARE = """
@@ -42,6 +41,17 @@ insert into reading (gateway_id, log_epoch, seq, device_id, patient_id, metric_t
 select * from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
                      $8::text[], $9::boolean[], $10::jsonb[]) on conflict do nothing
 """
+
+
+def stream_cluster(folder: Path, count: int) -> list[RabbitNode]:
+    """RabbitMQ, of which a stream is read."""
+    nodes = rabbit_cluster(folder, count)
+    for node in nodes:
+        node.scheme = node.scheme.replace("amqp:", "amqp+stream:")
+    return nodes
+
+
+ENGINES = {"nats": nats_cluster, "amqp": rabbit_cluster, "amqp+stream": stream_cluster}
 
 
 async def turns(fleet: LoopbackFleet) -> None:

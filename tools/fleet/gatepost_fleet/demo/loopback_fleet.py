@@ -84,7 +84,7 @@ class LoopbackFleet:
         for worker in self.workers:
             await spawn(worker)
         for worker in self.workers:
-            await until_said(worker, b": running")
+            await until_said(worker, b": running", b": standing by")
         self.tell("the workers have declared what keeps readings; only now may gateways connect")
         if beside is not None:
             await beside()
@@ -129,10 +129,13 @@ class LoopbackFleet:
             node.stop_all()
 
 
-async def until_said(process: LocalServer, words: bytes) -> None:
-    """In its log. OSError, TimeoutError."""
+async def until_said(process: LocalServer, *words: bytes) -> None:
+    """One of them in its log. OSError, TimeoutError."""
     async with asyncio.timeout(CONNECT_WITHIN):
-        while words not in await asyncio.to_thread(process.log.read_bytes):  # noqa: ASYNC110 - in a file
+        while True:
+            log = await asyncio.to_thread(process.log.read_bytes)
+            if any(each in log for each in words):
+                return
             await asyncio.sleep(0.1)
 
 

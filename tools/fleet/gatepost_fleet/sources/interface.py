@@ -9,6 +9,10 @@ class SourceError(Exception):
     """The source cannot be used now, for a reason in words; it is opened again later."""
 
 
+class StreamTaken(SourceError):
+    """Another worker reads it; this one may try again soon."""
+
+
 class StreamGone(SourceError):
     """There is no such stream, so that the offset that was kept is of another one: it begins at 0 again."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import aiormq
 
 from gatepost_fleet.sources.amqp import PREFETCH, AmqpSource
-from gatepost_fleet.sources.interface import Delivered, StreamGone
+from gatepost_fleet.sources.interface import Delivered, StreamGone, StreamTaken
 from gatepost_fleet.topics import topic_of_key
 
 KEPT = "7D"  # how long messages stay, read or not
@@ -29,7 +29,10 @@ class StreamSource(AmqpSource):
         await super().open()
 
     async def _consume(self, channel: Any) -> None:
-        await channel.queue_declare(f"{self._queue}.reader", exclusive=True)  # refused while another worker has it
+        try:
+            await channel.queue_declare(f"{self._queue}.reader", exclusive=True)  # of one connection, until it ends
+        except aiormq.ChannelLockedResource:
+            raise StreamTaken("another worker reads the stream") from None
         if self._begin:
             looking = await self._connection.channel()  # RabbitMQ closes it when there is none
             try:
