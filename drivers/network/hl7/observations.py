@@ -62,8 +62,11 @@ def unreal_flags(message: ResultMessage, *items: Observation) -> tuple[str, ...]
 
 
 def _place(item: Observation, number: int | None) -> str:
-    """The sub-id without the code that some repeat at its end: values of one place belong together."""
-    place, _, last = item.sub_id.rpartition(".")
+    """Where in the monitor it was measured: a sub-id of parts (MDS.VMD.channel), without the code that some repeat at
+    its end. Empty where the sub-id is but a number, which may be another one in the next message."""
+    place, dot, last = item.sub_id.rpartition(".")
+    if not dot:
+        return ""
     code = mdc_of(last)
     return place if place and code is not None and (code == number or code in MEANINGS) else item.sub_id
 
@@ -87,10 +90,10 @@ def _add(
     known = (message.location, meaning.metric, meaning.value, meaning.flags)
     if place and known not in places and len(places) < MAX_PLACES:
         places[known] = place
-    channel = "" if not place or places.get(known) == place else place
+    channel = "" if places.get(known, place) == place else place
     group = groups.get((*base, channel))
-    if group is not None and meaning.value in group.names and not item.sub_id:
-        channel = str(sum(key[:-1] == base for key in groups) + 1)
+    if group is not None and meaning.value in group.names and not place:
+        channel = item.sub_id or str(sum(key[:-1] == base for key in groups) + 1)
         group = groups.get((*base, channel))
     if group is None:
         group = groups[(*base, channel)] = ValueGroup(meaning.metric, (*unreal, *meaning.flags), time)

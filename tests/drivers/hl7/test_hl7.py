@@ -100,6 +100,16 @@ def test_a_second_thermometer_is_not_taken_for_the_first_where_it_comes_alone():
         assert channels == [None if item is first else "1.13.2.150344" for item in items]
 
 
+def test_a_running_number_is_no_channel():
+    decoder = Hl7Monitor().decoder()
+    for number, place in enumerate((3, 2, 7)):
+        item = f"NM|150344^MDC_TEMP^MDC|{place}|36.6|268192^MDC_DIM_DEGC^MDC"
+        (reading, _) = decoder.feed(framed(message(item, head=HEAD.replace("|7|", f"|{number}|"))))
+        assert reading.values == {"temperature": 36.6}
+    first, second = read("NM|150344^MDC_TEMP^MDC|1|36.6|268192^x^MDC", "NM|150344^MDC_TEMP^MDC|2|35|268192^x^MDC")[0]
+    assert (first.values, second.values["channel"]) == ({"temperature": 36.6}, "2")
+
+
 def test_the_values_of_a_second_pressure_stay_together():
     items = [
         f"NM|{150036 + i}^MDC_PRESS_BLD_ART_ABP_{name}^MDC|1.2.{place}.{150036 + i}|{70 + i}|266016^MDC_DIM_MMHG^MDC"
