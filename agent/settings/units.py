@@ -19,6 +19,7 @@ SIZES = {
     "GiB": 2**30,
     "TiB": 2**40,
 }
+LONGEST = 40  # characters
 RATES = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 DURATION_PATTERN = r"^(0|([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+)$"
@@ -56,7 +57,7 @@ class QuantityKind(NamedTuple):
 
 def parse_duration(text: str) -> float:
     """`500ms`, `30s`, `1h30m`, `0` -> seconds; raises WrongUnit."""
-    if re.fullmatch(DURATION_PATTERN, text):
+    if len(text) <= LONGEST and re.fullmatch(DURATION_PATTERN, text):
         total = sum(float(number) * DURATIONS[unit] for number, unit in _PART.findall(text))
         if math.isfinite(total):
             return round(total, 6)
@@ -131,6 +132,8 @@ def _number(value: float) -> str:
 
 
 def _wrong(kind: str, text: str, usual: str) -> WrongUnit:
+    if len(text) > LONGEST:  # in which patterns would look for ever, or keep hundreds of megabytes
+        return WrongUnit(f"{_clip(text)} is not a {kind}", f"write it like {_EXAMPLES[kind]}")
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         return WrongUnit(f"{text} has no unit", f"write {text}{usual} if that is meant (units: {_EXAMPLES[kind]})")
     if kind != "rate" and re.fullmatch(r"[0-9]+(:[0-9]+)+", text):
@@ -143,8 +146,6 @@ def _wrong(kind: str, text: str, usual: str) -> WrongUnit:
 
 def _respell(kind: str, text: str) -> str:
     """The right spelling of what was probably meant, or ''."""
-    if len(text) > 40:  # which the pattern would take for ever with
-        return ""
     match = re.fullmatch(r"\s*([0-9]+(?:[.,][0-9]+)?)\s*(/|per)?\s*([A-Za-z]+?)\s*", text)
     if not match or bool(match[2]) != (kind == "rate"):
         return ""
@@ -159,4 +160,4 @@ def _respell(kind: str, text: str) -> str:
 
 
 def _clip(text: str) -> str:
-    return repr(text if len(text) <= 40 else text[:37] + "...")
+    return repr(text if len(text) <= LONGEST else text[: LONGEST - 3] + "...")

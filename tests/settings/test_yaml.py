@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
+
+from gatepost.agent.settings.problem import DEFAULT
+from gatepost.agent.settings.yaml.nodes import ScalarNode
 
 from .conftest import told
 
@@ -88,6 +93,16 @@ def test_an_alias_inside_itself_is_a_problem(read):
 def test_a_password_that_yaml_takes_for_its_own_is_not_repeated(read, password):
     found = read(f"brokers: {{b: {{url: mqtt://h, username: u, password: {password}}}}}\n").problems
     assert "S3cret" not in str(found)
+
+
+@pytest.mark.parametrize("text", ["1" + ":1" * 200_000 + "x", "1" + "_1" * 200_000 + "x"])
+def test_a_long_word_takes_no_memory_beyond_its_size(text):
+    tracemalloc.start()
+    try:
+        assert ScalarNode(text, DEFAULT).trap == ""
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_huge_file_is_refused(read):

@@ -10,6 +10,7 @@ from gatepost.agent.settings.problem import Origin, Path, ProblemReport
 
 AMBIGUOUS_WORDS = frozenset(("yes", "no", "on", "off"))  # booleans of YAML 1.1, words of YAML 1.2
 
+LONGEST_NUMBER = 40  # characters; the patterns below keep what they found of a longer text, octets by the hundred
 HALF = re.compile("[\ud800-\udfff]")  # surrogates: no characters, no UTF-8
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -44,16 +45,16 @@ class ScalarNode(NamedTuple):
             return None
         if text in _BOOL:
             return _BOOL[text]
-        if _INT.fullmatch(text) and len(text) <= 40:
+        if _INT.fullmatch(text) and len(text) <= LONGEST_NUMBER:
             return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
-        if _FLOAT.fullmatch(text) and not _OCTAL.fullmatch(text) and len(text) <= 40:
+        if _FLOAT.fullmatch(text) and not _OCTAL.fullmatch(text) and len(text) <= LONGEST_NUMBER:
             return float(text)
         return text
 
     @property
     def trap(self) -> Trap:
         """Why YAML 1.1 would read something else."""
-        if not self.plain:
+        if not self.plain or len(self.text) > LONGEST_NUMBER:
             return ""
         if self.text.lower() in AMBIGUOUS_WORDS:
             return "word"
