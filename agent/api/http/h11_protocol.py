@@ -87,8 +87,9 @@ class BoundedH11Protocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """What came is no HTTP: it is not logged, since it may hold anything."""
-        peer = f"{self.client[0]} port {self.client[1]}" if self.client else "the Unix socket"
-        log.warning("a connection from %s was closed: what it sent is not HTTP/1.1", peer)
+        host, port = self.client or ("the Unix socket", 0)
+        # The port as a number: who sends nonsense again and again fills no log.
+        log.warning("a connection from %s port %d was closed: what it sent is not HTTP/1.1", host, port)
         super().send_400_response(msg)
 
     def _hand_over(self) -> tuple[asyncio.Transport, set[Any], bytes] | None:
