@@ -82,7 +82,11 @@ class HttpListener:
         self._servers.clear()
         for task in (*self._accepting, *self._handshakes):
             task.cancel()
-        self._accepting.clear()
+
+    async def closed(self) -> None:
+        """Once the addresses are free again, after `close`."""
+        if self._accepting:
+            await asyncio.wait(self._accepting)
 
     async def drain(self, timeout: float) -> None:
         """Gives running requests `timeout` seconds, then ends them."""

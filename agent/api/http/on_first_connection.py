@@ -48,6 +48,11 @@ class ListenerOnConnection:
         if self._listener is not None:
             self._listener.close()
 
+    async def closed(self) -> None:
+        """As that of HttpListener."""
+        if self._listener is not None:
+            await self._listener.closed()
+
     async def drain(self, timeout: float) -> None:
         """As that of HttpListener."""
         if self._listener is not None:

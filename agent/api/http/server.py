@@ -141,13 +141,13 @@ class ApiServer:
                 await self._certificate(api.tls, self._tls)
             return
         if api.listen is None:
-            self._end_tcp()
+            await self._end_tcp()
             return
         context = None if api.tls is None else await self._certificate(api.tls)
         if api.listen == self.tcp:  # the port is needed again
-            self._end_tcp()
+            await self._end_tcp()
         bound = await bind(*split_address(api.listen), "api.listen")
-        self._end_tcp()
+        await self._end_tcp()
         remote = ListenerOnConnection(lambda: self._http.remote(self._authenticator, self._patience))
         remote.serve_tcp(bound, context)
         self._remote, self._tls, self.tcp = remote, context, api.listen
@@ -160,11 +160,12 @@ class ApiServer:
         except OSError as error:
             raise ListenWrong(f"api.tls: {tls.cert} or {tls.key}: {error.strerror}", "a file of this machine") from None
 
-    def _end_tcp(self) -> None:
+    async def _end_tcp(self) -> None:
         """Takes no more connections there; what runs ends by itself: it may be what changed the settings."""
         remote, self._remote, self._tls, self.tcp = self._remote, None, None, None
         if remote is not None:
             remote.close()
+            await remote.closed()
             task = asyncio.create_task(remote.drain(STOP))
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
