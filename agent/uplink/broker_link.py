@@ -201,7 +201,7 @@ class BrokerLink:
 
     def devices_changed(self) -> None:
         """The set of devices may be another one: subscriptions follow soon."""
-        self._presence.set_gone(self._format.update_devices(self.routes))
+        self._presence.devices_changed(self._format.update_devices(self.routes))
         self._tasks.devices_changed()
 
     def topic(self, key: str) -> str:
@@ -348,7 +348,7 @@ class BrokerLink:
         delivery = self._delivery = self._new_delivery(connection)
         self._presence.forget(connection.session_present and connection.endpoint == self._last_endpoint)
         self._last_endpoint = connection.endpoint
-        self._presence.set_gone(self._format.update_devices(self.routes))
+        self._presence.devices_changed(self._format.update_devices(self.routes))
         for device, status in self._context.devices().items():
             self.device_status(device, status)
         store.on_stored.append(delivery.send_pending)

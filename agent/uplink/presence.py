@@ -46,8 +46,11 @@ class BrokerPresence:
         self._statuses[device] = status
         self.changed.set()
 
-    def set_gone(self, devices: list[str]) -> None:
-        self._gone = devices
+    def devices_changed(self, gone: list[str]) -> None:
+        self._gone = gone
+        statuses = self._context.devices() if self._format.news else {}
+        for device in statuses.keys() & self._format.news.keys():  # its first one may have come before it was known
+            self.set_device_status(device, statuses[device])
         self.changed.set()
 
     def forget(self, kept: bool) -> None:

@@ -141,9 +141,13 @@ async def test_home_assistant_hears_of_devices_that_come_and_change_and_of_none_
     async with listening(broker.url) as there:
         await gw.apply(a=settings)
         await gw.state("connected")
+        gw.statuses["d2"] = {"device_id": "d2", "status": "online", "timestamp": "2026-11-20T10:30:00Z"}
+        gw.uplink().device_status("d2", gw.statuses["d2"])  # the device was faster than the settings of the broker
+        await gw.put(1)
+        await gw.delivered()
         devices |= {"d": DeviceProfile("nonin", "Bed 4"), "d2": DeviceProfile("nonin"), "other": DeviceProfile("nonin")}
         gw.uplink().devices_changed()
-        await until(lambda: any("gw_d2/" in topic for topic in topics(there)))
+        await until(lambda: any("gw_d2/" in topic for topic in topics(there)) and "devices/d2/status" in topics(there))
         devices["d"] = DeviceProfile("nonin", "Bed 4", info={"model": "Onyx"})  # it told that with its status
         gw.uplink().device_status("d", {"device_id": "d", "status": "online", "timestamp": "2026-11-20T10:30:00Z"})
         await until(lambda: "devices/d/status" in topics(there))
