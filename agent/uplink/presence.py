@@ -16,6 +16,7 @@ from gatepost.agent.uplink.mqtt.connect_options import LastWill
 log = logging.getLogger(__name__)
 
 GOODBYE_TIMEOUT = 1.0  # seconds for the last statuses of devices and gateway
+LEAVING_TIMEOUT = 1.5  # seconds more where retained messages are emptied
 Publish = Callable[[Iterable[OutgoingMessage]], Awaitable[None]]  # UplinkError
 
 
@@ -109,11 +110,14 @@ class BrokerPresence:
     async def say_goodbye(self, reason: str, leaving: bool) -> None:
         """The statuses that are left and the format's last words, bounded in time; a failure is only logged. `leaving`:
         for ever."""
+        current = self._format.current
         try:
             async with asyncio.timeout(GOODBYE_TIMEOUT):
                 await self.publish_statuses()
-                last = self._format.current.leaving(self._now()) if leaving else ()
-                await self._publish([*last, *self._format.current.disconnecting(self._now(), reason)])
+                await self._publish(current.disconnecting(self._now(), reason))
+            if leaving:
+                async with asyncio.timeout(LEAVING_TIMEOUT):
+                    await self._publish(current.leaving(self._now()))
         except (UplinkError, TimeoutError) as error:
             log.debug("%s: no goodbye: %s", self._name, error)
 

@@ -296,7 +296,7 @@ class PayloadFormat(ABC):
         return [self.gateway_status("offline", now, why)]
 
     def leaving(self, now: int) -> Iterable[OutgoingMessage]:
-        """Before `disconnecting`, where the broker was taken out of the settings or is given another format or `place`:
+        """After `disconnecting`, where the broker was taken out of the settings or is given another format or `place`:
         empty retained messages for what would stay there for ever."""
         return ()
 
