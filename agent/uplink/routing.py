@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from gatepost.agent.core.clock import US
 from gatepost.agent.settings.model import RouteRule
+from gatepost.agent.settings.route_rules import matches, may_send, rules_of
 from gatepost.agent.uplink.lanes import Lane
 from gatepost.agent.uplink.wire_message import RoutedRecord
 
@@ -63,18 +63,7 @@ class BrokerRoutes:
 
     def sends(self, device: str) -> bool:
         """Whether any reading of the device may be sent to this broker."""
-        if not self.reports(device) or not self._routes:
-            return self.reports(device)
-        for rule in self._of_device(device):
-            if not rule.drop:
-                return True
-            if not rule.metrics and not rule.only:
-                break
-        return False
-
-    def _of_device(self, device: str) -> list[RouteRule]:
-        room = self.rooms.get(device, "")
-        return [rule for rule in self._routes if _any(rule.devices, device) and _any(rule.rooms, room)]
+        return self.reports(device) and may_send(self._routes, device, self.rooms.get(device, ""))
 
     def series(self, device: str, metric: str) -> SeriesRoute:
         """The rules for readings of this device and metric_type; a device no longer configured has them too."""
@@ -82,7 +71,8 @@ class BrokerRoutes:
             return SeriesRoute(())
         if not self._routes:
             return SeriesRoute((EVERYTHING,))
-        return SeriesRoute([rule for rule in self._of_device(device) if _any(rule.metrics, metric)])
+        rules = rules_of(self._routes, device, self.rooms.get(device, ""))
+        return SeriesRoute([rule for rule in rules if matches(rule.metrics, metric)])
 
 
 class PaceKey(NamedTuple):
@@ -208,7 +198,3 @@ class HeldReadings:
     def forget(self) -> None:
         self._held.clear()
         self.next_due = None
-
-
-def _any(patterns: Sequence[str], name: str) -> bool:
-    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)

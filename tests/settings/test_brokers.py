@@ -163,6 +163,22 @@ def test_other_rules(read, keys, expected):
     assert told(read(text)) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("routes", "warned"),
+    [
+        ("[]", True),
+        ("[{devices: [p]}]", False),
+        ("[{rooms: [Ward]}]", False),
+        ("[{devices: [q], drop: true}, {}]", False),
+        ("[{metrics: [ecg], drop: true}, {}]", True),
+    ],
+)
+def test_one_device_is_the_one_that_the_routes_leave(read, routes, warned):
+    text = broker(url="'mqtt://x'", format="thingsboard", options="{mode: device}", routes=routes)
+    text += "devices: {p: {driver: clip, port: /dev/p, room: Ward}, q: {driver: clip, port: /dev/q}}\n"
+    assert any("speaks for one device" in each.message for each in read(text).problems) is warned
+
+
 def test_tokens_in_messages_without_tls(read):
     text = broker(url="'mqtt://x'", format="datastream", options="{telemetry: {w: 1}}")
     text += "devices: {p: {driver: clip, port: /dev/p, token: {env: T}}}\n"

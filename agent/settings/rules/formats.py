@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,9 +11,10 @@ import msgspec
 from msgspec import inspect as types
 
 from gatepost.agent.core.errors import NotFound
-from gatepost.agent.settings.model import is_loopback
+from gatepost.agent.settings.model import RouteRule, is_loopback
 from gatepost.agent.settings.problem import Path, closest, listed, quoted
-from gatepost.agent.settings.rules.base import RuleContext, matches_any
+from gatepost.agent.settings.route_rules import may_send
+from gatepost.agent.settings.rules.base import RuleContext
 from gatepost.agent.settings.yaml.nodes import MapNode
 from gatepost.agent.settings.yaml.scalars import WRONG
 from gatepost.agent.uplink.formats import catalogue
@@ -191,19 +193,21 @@ def _profiles(rules: RuleContext, path: Path) -> dict[str, DeviceProfile]:
         name: DeviceProfile(
             str(device.get("driver", "")),
             device.get("label") or "",
-            has_patient=bool(device.get("patient")) and _routed(rules, name, path[1]),
+            has_patient=bool(device.get("patient")),
             values=tuple(rules.drivers[name].value_names(rules.built.get(name))) if name in rules.drivers else (),
         )
         for name, device in devices.items()
-        if isinstance(device, dict) and _reports(rules, name, path[1])
+        if isinstance(device, dict) and _reports(rules, name, path[1]) and _routed(rules, name, path[1])
     }
 
 
 def _routed(rules: RuleContext, device: str, broker: str) -> bool:
-    """Whether its readings may reach the broker, as far as the device patterns of the routes tell."""
-    routes = rules.section("brokers", broker).get("routes") or []
-    patterns = [route.get("devices") or ["*"] for route in routes if not route.get("drop")]
-    return not routes or any(matches_any(pattern, [device]) for some in patterns for pattern in some)
+    """Whether any of its readings may reach the broker, as far as the routes are right."""
+    routes = []
+    for route in rules.section("brokers", broker).get("routes") or []:
+        with suppress(msgspec.ValidationError):
+            routes.append(msgspec.convert(route, RouteRule))
+    return may_send(routes, device, rules.section("devices", device).get("room") or "")
 
 
 def _reports(rules: RuleContext, device: str, broker: str) -> bool:

@@ -246,7 +246,7 @@ class SparkplugFormat(PayloadFormat):
     def _of_device(self, device: str, some: Sequence[StoredReading], now: int) -> list[OutgoingMessage]:
         """One DDATA, a birth before it where one is needed; one more for each value that changes its datatype."""
         born = self._born.get(device)
-        room = MOST_VALUES - len(self.context.state.get(METRICS + device, ()))
+        room = MOST_VALUES - len(self.context.state.get(METRICS + device, ()) if born is None else born)
         new: dict[str, Definition] = {}
         measured = []
         for at, reading in enumerate(some):
@@ -282,8 +282,11 @@ class SparkplugFormat(PayloadFormat):
         bad = reading.quality != "good"
         doubtful = bad or bool(reading.flags)
         for name, datatype, unit, value in values:
-            if not historical and datatype != INT32_ARRAY and ms >= newest.get((device, name), EARLIEST)[1]:
-                newest[device, name] = (value, ms, unit)  # an urgent reading may have overtaken this one
+            if not historical and datatype != INT32_ARRAY:
+                key = (device, name)
+                held = newest.get(key)
+                if held is None or ms >= held[1]:  # an urgent reading may have overtaken this one
+                    newest[key] = (value, ms, unit)
             properties: tuple[Property, ...] = () if unit is None else (("engUnit", STRING, unit),)
             if datatype == INT32_ARRAY:
                 wave = reading.members
