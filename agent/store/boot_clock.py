@@ -18,14 +18,18 @@ class BootClock:
         self._rows.setdefault(self.current, (self.current, name, None))
 
     def row(self) -> Row:
+        """Of this boot."""
         return self._rows[self.current]
 
     def rows(self) -> list[Row]:
+        """Of all boots that are known."""
         return list(self._rows.values())
 
     def shift(self, boot: int) -> int | None:
+        """Wall minus boot time in microseconds; None where the clock was never known to be right in that boot."""
         row = self._rows.get(boot)
         return None if row is None else row[2]
 
     def put(self, row: Row) -> None:
+        """A boot, as it is known now."""
         self._rows[row[0]] = row

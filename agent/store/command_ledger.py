@@ -88,6 +88,7 @@ class CommandLedger:
         return await self._write("ledger_finish", values) == 1
 
     async def find(self, id: str) -> LedgerEntry | None:  # noqa: A002
+        """The row of this id; None where there is none."""
         rows = await self._read("ledger_find", {"id": id})
         return _entry(rows[0]) if rows else None
 

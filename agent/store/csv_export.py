@@ -20,10 +20,12 @@ _NO_ROWS = PAYLOAD_MEMBERS.difference(WAVEFORM_ROWS)
 
 
 def header() -> bytes:
+    """The first line, UTF-8."""
     return _text([COLUMNS])
 
 
 def rows(readings: Iterable[Mapping[str, Any]]) -> bytes:
+    """Lines of these payloads, one for each value; UTF-8."""
     found = (row for reading in readings for row in value_rows(reading))
     return _text([_defused(cell(row[column])) for column in COLUMNS] for row in found)
 

@@ -165,6 +165,7 @@ class Database:
         self.generation += 1
 
     async def close(self) -> None:
+        """Queries under way are finished."""
         async with self._lock:
             await run_to_completion(self._close())
 
@@ -211,6 +212,7 @@ class Database:
         return run.changed
 
     async def write_script(self, text: str) -> None:
+        """Statements that begin and end their transactions themselves."""
         async with self._lock:
             await run_to_completion(_script(_opened(self._writer), text))
 
@@ -220,6 +222,7 @@ class Database:
         return TransactionRun(self._lock, lambda: _opened(self._writer))
 
     async def checkpoint(self, mode: str = "PASSIVE") -> None:
+        """Copy the write-ahead log into the file; `mode` as of PRAGMA wal_checkpoint."""
         async with self._lock:
             await _opened(self._writer).execute_fetchall(f"PRAGMA wal_checkpoint({mode})")
 
@@ -337,6 +340,7 @@ class TransactionRun:
         return self.changed
 
     async def read(self, name: str, params: Params = ()) -> Rows:
+        """All rows of a named query, as this transaction sees them."""
         await self._in_thread(self._run)
         return await _fetch(self._connection, sql(name), params)
 

@@ -20,13 +20,14 @@ class _Waiting:
 
 
 class DeadLetterEvents:
-    """`tell` stores an event."""
+    """Events of dead letters; `tell` stores one."""
 
     def __init__(self, tell: Callable[[dict[str, Any]], object]) -> None:
         self._tell = tell
         self._kinds: dict[Kind, _Waiting] = {}
 
     def add(self, broker: str, reading: str, code: int | None, reason: str, now: float) -> None:
+        """A dead letter; `now` in monotonic seconds."""
         kind = (broker, code, reason)
         if kind not in self._kinds and len(self._kinds) >= MAX_KINDS:
             del self._kinds[min(self._kinds, key=lambda each: self._kinds[each].count)]
@@ -40,6 +41,7 @@ class DeadLetterEvents:
         return min((each.pace.left(now) for each in self._kinds.values() if each.count), default=None)
 
     def tell_due(self, now: float, all_of_it: bool = False) -> None:
+        """Tell what may be told now, or `all_of_it`."""
         for (broker, code, reason), each in self._kinds.items():
             if each.count and (all_of_it or not each.pace.left(now)):
                 fields = {"broker": broker, "reading": each.reading, "code": code, "reason": reason}

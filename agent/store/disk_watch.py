@@ -90,6 +90,7 @@ class DiskWatch:
                 return
 
     async def look(self) -> None:
+        """Look once, and do what follows from it."""
         try:
             async with asyncio.timeout(TIMEOUT):
                 read_only, present = await asyncio.to_thread(self._see)

@@ -56,6 +56,7 @@ class GapCounter:
         return sum(loss.count for loss in self._losses.values())
 
     def add(self, device: str, count: int, reason: str, stamp: Stamp) -> None:
+        """Count a loss, noticed at `stamp`."""
         self.total += count
         loss = self._losses.get((device, reason))
         if loss is None:
@@ -65,6 +66,7 @@ class GapCounter:
             loss.until = stamp.wall
 
     def take(self) -> list[GapCount]:
+        """All that waits, to be written as gap records."""
         taken = list(self._losses.values())
         self._losses = {}
         return taken

@@ -27,6 +27,7 @@ class KeyValueStore:
         self._turn = asyncio.Lock()
 
     async def get(self, key: str) -> Any | None:
+        """None where there is none, or a damaged one."""
         rows = await self._read("state_get", (key,))
         return _decoded(key, rows[0][0]) if rows else None
 

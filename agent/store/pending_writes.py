@@ -88,6 +88,7 @@ class PendingWrites:
 
     @property
     def told_to(self) -> int:
+        """Gaps up to this id have an event row."""
         return self._told_to
 
     def refile(self, untold: list[tuple[Any, ...]]) -> None:
@@ -99,6 +100,7 @@ class PendingWrites:
 
     @property
     def unsaved(self) -> bool:
+        """Whether any position has changed."""
         return any(position.dirty for position in self.positions.values())
 
     @property

@@ -101,7 +101,7 @@ MAX_RANGES = 400
 
 
 class RangeCollector:
-    """Numbers come in falling order. More than MAX_RANGES ranges are joined over the smaller holes."""
+    """Collector of numbers, added in falling order, as ranges: at most MAX_RANGES, joined over the smaller holes."""
 
     def __init__(self) -> None:
         self._runs: list[Range] = []  # the highest first

@@ -112,6 +112,7 @@ class RetentionRule:
                 continue
 
     async def once(self) -> None:
+        """Look at age, size and free space. Raises sqlite3.Error."""
         async with self._lock:
             if self._backlog.brokers is not None:
                 self._disordered = False

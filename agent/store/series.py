@@ -34,6 +34,7 @@ class SeriesBook:
             self._keep(series)
 
     def number(self, device: str, patient: str | None, common: dict[str, object]) -> int:
+        """The number of this series; a new one is written with the next commit."""
         body = orjson.dumps(common)
         found = self._numbers.get((device, patient, body))
         if found is not None:

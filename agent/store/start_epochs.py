@@ -55,6 +55,7 @@ class StartEpochs:
 
 
 def draw() -> str:
+    """A new epoch: 8 hexadecimal digits."""
     return secrets.token_hex(EPOCH_OCTETS)
 
 

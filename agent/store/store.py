@@ -161,6 +161,7 @@ class Store:
         return self.writer.head
 
     def reading_id(self, seq: int) -> str:
+        """No other reading ever has it."""
         return f"{self._named}:{self.epochs.of(seq)}:{seq}"
 
     def id_prefix(self, seq: int) -> bytes:

@@ -48,11 +48,14 @@ class ExtraWrites(Protocol):
         """Whether there is anything for a commit that is made anyway; if not, `write` need not be called."""
         ...
 
-    async def write(self, run: TransactionRun) -> None: ...
+    async def write(self, run: TransactionRun) -> None:
+        """Add it to the transaction."""
 
-    def held(self) -> None: ...
+    def held(self) -> None:
+        """The transaction is on the disk."""
 
-    def failed(self) -> None: ...
+    def failed(self) -> None:
+        """It is not: all of it waits for the next one."""
 
 
 class AppendReading(Protocol):
@@ -118,6 +121,7 @@ class StoreWriter:
 
     @property
     def waiting(self) -> int:
+        """Rows that wait for the disk."""
         return len(self._queue)
 
     @property
@@ -131,6 +135,7 @@ class StoreWriter:
 
     @property
     def full(self) -> bool:
+        """Whether no reading is taken now."""
         return len(self._queue) >= QUEUE_ROWS or self._queued >= QUEUE_BYTES or self.refusing is not None
 
     @property
@@ -241,6 +246,7 @@ class StoreWriter:
         return self.interval if begins and not wait else wait
 
     def refuse(self, why: str | None) -> None:
+        """Take nothing, and say why; None: take readings again."""
         self.refusing = why
         self._make_room()
 
@@ -415,6 +421,7 @@ def is_full(error: sqlite3.Error) -> bool:
 
 
 def explain(error: sqlite3.Error) -> str:
+    """What is the matter, in words."""
     text = str(error)
     if is_full(error):
         return "the disk is full"

@@ -39,6 +39,7 @@ class BucketCell:
             self.last, self.newest = last, newest
 
     def row(self) -> tuple[int, float, float, float, int, float]:
+        """count, least, most, total, last, newest."""
         return self.count, self.least, self.most, self.total, self.last, self.newest
 
 
@@ -68,6 +69,7 @@ class BucketTable(Generic[Curve]):
         self.add(curve, second, len(values), min(values), max(values), sum(values), last, values[0])
 
     def coarser(self, step: int) -> BucketTable[Curve]:
+        """The same in buckets of `step` seconds, a multiple of those here."""
         table = BucketTable[Curve](step)
         for curve, cells in self.curves.items():
             for start, cell in cells.items():
@@ -76,6 +78,7 @@ class BucketTable(Generic[Curve]):
 
     @property
     def size(self) -> int:
+        """How many cells there are."""
         return sum(map(len, self.curves.values()))
 
 

@@ -95,6 +95,7 @@ class NewestZone:
         return len(self._waiting) >= TOGETHER or self._octets >= TOGETHER_OCTETS or end >= self._end
 
     def take_in(self) -> None:
+        """Add what `stored` has collected to the summary."""
         records, self._waiting, self._octets = self._waiting, [], 0
         while records:
             zone = records[0].seq // ZONE_ROWS

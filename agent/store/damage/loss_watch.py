@@ -138,6 +138,7 @@ class LossWatch:
         return self._change(durable=False, starts=(*filter(_has_rows, starts[:-1]), starts[-1]))
 
     async def command_recorded(self, recorded: int) -> None:
+        """A command was recorded then, wall microseconds."""
         if self.begun and recorded > self._mark.command:
             await asyncio.to_thread(self._change(durable=False, command=recorded))
 

@@ -60,6 +60,7 @@ class StoreRecovery:
         self._tries = 0
 
     async def handle(self, error: sqlite3.Error) -> bool:
+        """Repair, or make room. Whether to try again."""
         if is_damage(error) or isinstance(error, NotOpen):
             return await self._heal()
         if is_full(error):

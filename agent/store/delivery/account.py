@@ -55,6 +55,7 @@ class DeliveryAccount:
         return account
 
     def as_saved(self) -> dict[str, Any]:
+        """As JSON can hold it."""
         saved: dict[str, Any] = msgspec.to_builtins(
             _SavedAccount(self.floor, self.epochs, (list(self._repeats[0]), list(self._repeats[1])))
         )

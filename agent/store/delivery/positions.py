@@ -46,6 +46,7 @@ class DeliveryPosition:
 
     @property
     def many_unsaved(self) -> bool:
+        """Whether so many were delivered that it is worth writing soon."""
         return self.unsaved_rows >= self._many
 
     def settle(self, track: int, lo: int, hi: int) -> None:
@@ -103,6 +104,7 @@ class DeliveryPosition:
 
     @property
     def mark(self) -> int:
+        """Checksum of the rows: an account that was saved beside others does not fit."""
         return text_checksum(*self.rows())
 
     def rows(self) -> list[tuple[Any, ...]]:

@@ -108,6 +108,7 @@ def varint(value: int) -> bytes:
 
 
 def remaining_length(topic: bytes, payload: bytes, properties: bytes, qos: int) -> int:
+    """Of a PUBLISH (MQTT 5, section 2.1.4); `properties` with their length."""
     return 2 + len(topic) + (2 if qos else 0) + len(properties) + len(payload)
 
 

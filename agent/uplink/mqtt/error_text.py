@@ -24,6 +24,7 @@ _PROTOCOLS = {"mqtts": "TLS", "ws": "WebSocket", "wss": "TLS and WebSocket"}
 
 
 def unanswered(endpoint: BrokerEndpoint, timeout: float, connected: bool) -> ConnectFailed:
+    """No CONNACK in `timeout` seconds; `connected`: the transport stood."""
     if connected:
         hint = "the port is open, but it may not be an MQTT broker, or the broker hangs"
         return ConnectFailed("timeout", f"{endpoint} did not answer CONNECT within {timeout:g} s", hint, reached=True)
@@ -59,6 +60,7 @@ def explain_failure(problem: Exception | None, endpoint: BrokerEndpoint, before_
 
 
 def describe_end(problem: Exception | None) -> ConnectionLost:
+    """Why an open connection ended: the transport's error, or None where the broker closed it."""
     if problem is None:
         hint = "the broker's log may say why: another client may have this one's client_id, as a copied gateway has"
         return ConnectionLost(None, "the broker closed the connection", hint)

@@ -198,6 +198,7 @@ class MqttPublisher:
         self.acked([(tag, 0) for tag in tags])
 
     def acked(self, acks: list[tuple[int, int]]) -> None:
+        """Acknowledgements (tag, reason code) in the order in which they came."""
         self.last_ack_at = self._sink.last_in
         self.on_ack(acks)
 
@@ -218,6 +219,7 @@ class MqttPublisher:
         return known
 
     def stop(self) -> None:
+        """Nothing more is sent; what is in flight stays in `unacked`."""
         self.is_open = False
         self._out.clear()
 

@@ -62,6 +62,7 @@ class MqttSubscriber:
             waiter.set_result(list(codes))
 
     def stop(self, error: NotConnected) -> None:
+        """The connection has ended: whoever waits for an answer gets `error`."""
         self.mqtt = None
         for waiter in self._waiters.values():
             if not waiter.done():

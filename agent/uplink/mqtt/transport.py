@@ -42,7 +42,8 @@ class StreamOwner(Protocol):
     def broken(self, code: int, message: str) -> None:
         """The peer does not keep to the protocol."""
 
-    def ended(self, problem: Exception | None) -> None: ...
+    def ended(self, problem: Exception | None) -> None:
+        """The connection is gone: the transport's error, None where the peer closed it."""
 
 
 class MqttStream(MQTTProtocol):  # type: ignore[misc]
