@@ -19,8 +19,9 @@ from gatepost.agent.store.damage.loss_watch import LossWatch
 from gatepost.agent.store.database import PAGE_SIZE, Database, TransactionRun
 from gatepost.agent.store.delivery.positions import NORMAL, TRACKS, URGENT_TRACK
 from gatepost.agent.store.log_order import is_ordered, out_of_order
+from gatepost.agent.store.model import is_sound
 from gatepost.agent.store.pending_writes import PendingWrites
-from gatepost.agent.store.ranges import Range, Ranges
+from gatepost.agent.store.ranges import FOREVER, Range, Ranges
 from gatepost.agent.store.writer import StoreWriter
 
 log = logging.getLogger(__name__)
@@ -162,23 +163,34 @@ class RetentionRule:
     async def _find_old(self) -> None:
         now = self._clock.now()
         keep = int(self.settings.keep * US)
-        limit = FIRST_LOOK_ROWS
+        limit, hi = FIRST_LOOK_ROWS, FOREVER
         while self._look_from < self._writer.head:
             # Readings of earlier boots are judged by the wall clock, which must be right for that.
             wall = now.wall - keep if now.synchronised else None
-            params = {"lo": self._look_from, "limit": limit, "boot": self._boot, "mono": now.mono - keep, "wall": wall}
-            last, old, young = (await self._database.read("retention_expired", params))[0]
+            times = {"boot": self._boot, "mono": now.mono - keep, "wall": wall}
+            span = {"lo": self._look_from, "hi": hi, "limit": limit}
+            last, old, young = (await self._database.read("retention_expired", span | times))[0]
             if last is None or (wall is None and old is None):
                 return
             if not await is_ordered(self._database.read, self._look_from, last + 1):
-                self._disordered = True  # nothing is as old as a damaged number says
+                self._disordered = True  # nothing is as old as a damaged number says,
                 return
+            if old is not None and not await self._is_sound(old):  # or a damaged time
+                if old == self._look_from:
+                    self._look_from, hi = old + 1, FOREVER
+                else:
+                    hi = old
+                continue
             if old is not None:
                 self._old_to = old + 1
             elif young:
                 return
             self._look_from = last + 1 if old is None else old + 1
-            limit = LOOK_ROWS
+            limit, hi = LOOK_ROWS, FOREVER
+
+    async def _is_sound(self, seq: int) -> bool:
+        rows = await self._database.read("reading_one", {"lo": seq})
+        return bool(rows) and is_sound(rows[0][:5], *rows[0][5:])
 
     async def _fit(self) -> None:
         sizes = await self.sizes()

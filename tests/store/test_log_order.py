@@ -218,6 +218,22 @@ async def test_retention_takes_no_row_for_old_that_stands_behind_one(start: Any,
             )
 
 
+async def test_a_damaged_time_makes_nothing_old(start: Any, tmp_path: Path, clock: Any) -> None:
+    path = tmp_path / "gatepost.db"
+    clock.pass_seconds(5000)
+    keep = StoreSettings(commit_interval=0.0, keep=1000)
+    async with start(brokers=()) as run:
+        await run.put_all(50)
+        clock.pass_seconds(1100)
+        await run.put_all(550)
+    with database(path) as db:
+        db.execute("UPDATE reading SET mono = 0 WHERE seq IN (1, 300, 301)")
+    async with start(keep, brokers=()) as run:
+        await run.store.retention.once()
+        with database(path) as db:
+            assert db.execute("SELECT min(seq), count(*) FROM reading WHERE seq <= 600").fetchone() == (51, 550)
+
+
 @pytest.mark.parametrize("other", [16_300, 200])
 async def test_what_makes_room_is_told_to_the_last_row(start: Any, tmp_path: Path, other: int) -> None:
     path = tmp_path / "gatepost.db"
