@@ -161,10 +161,20 @@ def test_an_older_copy_tells_no_order_by_its_numbers(tmp_path: Path) -> None:
     newer = Stored(tmp_path)
     newer.rows = {f"g:a:{seq}": Row("d", seq, seq, False) for seq in (1, 2)}
     newer.rows |= {f"g:b:{seq}": Row("d", 6 + seq, 6 + seq, False) for seq in (3, 4)}
-    newer.begun = 3
     stored = Stored(tmp_path)
     stored.rows = dict(known)
     stored.forget({"g:a:5", "g:a:6"}, newer)
     assert [row.n for row in stored.rows.values()] == [1, 2, 3, 4, 9, 10]
     _, twice, disorder = holes(stored.rows, {"d": 10})
     assert (twice, disorder) == ([], [])
+
+
+def test_rows_that_an_older_copy_brings_back_stand_where_they_were(tmp_path: Path) -> None:
+    """Rows 4 and 5 had gone with an older copy, and came back with the next, behind 1 to 3."""
+    stored, newer = Stored(tmp_path), Stored(tmp_path)
+    stored.rows = {f"g:a:{seq}": Row("d", seq, seq, False) for seq in (1, 2, 3)}
+    newer.rows = {f"g:a:{seq}": Row("d", seq, seq, False) for seq in range(1, 6)}
+    newer.rows["g:b:6"] = Row("d", 9, 9, False)
+    stored.forget(set(), newer)
+    assert [row.n for row in stored.rows.values()] == [1, 2, 3, 4, 5, 9]
+    assert holes(stored.rows, {"d": 9})[1:] == ([], [])

@@ -7,8 +7,9 @@ import threading
 import time
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import closing
+from heapq import merge
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -38,7 +39,6 @@ class Stored:
         self._state = state
         self._head = 0
         self._gateway = ""
-        self.begun = 0  # number with which the agent's last start began
         self.rows: dict[str, Row] = {}
 
     def read(self) -> None:
@@ -48,7 +48,6 @@ class Stored:
                 meta = dict(db.execute("SELECT key, value FROM meta"))
                 self._gateway = meta["gateway"]
             starts = db.execute("SELECT first, epoch FROM start ORDER BY first").fetchall()
-            self.begun = starts[-1][0] if starts else 0
             for seq, device, bits, body in db.execute(NEWER, (self._head,)):
                 self._head = seq
                 told = {} if bits & EVENT else orjson.loads(whole_body(bits, body))
@@ -58,10 +57,10 @@ class Stored:
 
     def forget(self, gone: Collection[str], newer: Stored) -> None:
         """These rows are there no more; `newer` has read what is."""
-        left = {key: row for key, row in self.rows.items() if key not in gone}
-        unknown = {key: row for key, row in newer.rows.items() if key not in left}
-        early = {key: row for key, row in unknown.items() if int(key.rpartition(":")[2]) < newer.begun}
-        self.rows = early | left | unknown  # numbers begin again at the end of the older copy: they tell no order
+        left = {key: row for key, row in self.rows.items() if key not in gone and key not in newer.rows}
+        # What made room is not in the log any more, and numbers begin again at the end of an older copy.
+        merged = merge(_by_time(left), _by_time(newer.rows), key=itemgetter(0))
+        self.rows = {key: row for _, key, row in merged}
         self._head = newer._head
 
     def integrity(self) -> str:
@@ -80,6 +79,14 @@ class Stored:
         """What the agent itself says it lost, by reason."""
         with closing(connect(self._state)) as db:
             return dict(db.execute("SELECT reason, sum(count) FROM gap GROUP BY reason"))
+
+
+def _by_time(rows: dict[str, Row]) -> Iterator[tuple[int, str, Row]]:
+    """Rows as they stand, with the time of the newest so far."""
+    newest = -1
+    for key, row in rows.items():
+        newest = max(newest, row.ts)
+        yield newest, key, row
 
 
 class Watch:
