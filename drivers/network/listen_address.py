@@ -4,28 +4,21 @@ certificates, `ca=FILE`. Nobody may connect whose address the list does not hold
 from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from urllib.parse import parse_qsl, urlsplit
 
-import msgspec
+from gatepost.drivers.network.address_url import HostPort, split_url
 
 SCHEME = "listen://"
-QUERY = frozenset({"allow", "cert", "key", "ca"})
+QUERY = ("allow", "cert", "key", "ca")
 EXAMPLE = "for example listen://0.0.0.0:2575?allow=10.1.0.0/16"
 
 
-class ListenAddress(msgspec.Struct, frozen=True):
+class ListenAddress(HostPort, frozen=True):
     """Address of a listener: where it listens, who may connect, and its certificate."""
 
-    host: str
-    port: int
     allow: tuple[str, ...]
     cert: str = ""
     key: str = ""
     ca: str = ""
-
-    @property
-    def place(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         return tuple(ip_network(text, strict=False) for text in self.allow)
@@ -43,16 +36,7 @@ def allows(networks: tuple[IPv4Network | IPv6Network, ...], peer: str) -> bool:
 
 def parse_listen_address(url: str) -> ListenAddress:
     """Raises ValueError with a sentence for people."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise ValueError(f"expected listen://HOST:PORT, {EXAMPLE}") from None
-    if not url.startswith(SCHEME) or not parts.hostname or not port:
-        raise ValueError(f"expected listen://HOST:PORT, {EXAMPLE}")
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if unknown := min(options.keys() - QUERY, default=None):
-        raise ValueError(f"listen:// takes no option {unknown[:32]!r}; it takes {', '.join(sorted(QUERY))}")
+    host, port, options = split_url(url, SCHEME, QUERY, EXAMPLE)
     allow = tuple(text.strip() for text in options.get("allow", "").split(",") if text.strip())
     if not allow:
         raise ValueError(f"nobody may connect: listen:// needs `allow` with addresses or networks, {EXAMPLE}")
@@ -64,4 +48,4 @@ def parse_listen_address(url: str) -> ListenAddress:
     if bool(options.get("cert")) != bool(options.get("key")) or (options.get("ca") and not options.get("cert")):
         raise ValueError("TLS needs `cert` and `key`, both files; `ca` only beside them")
     tls = {name: options.get(name, "") for name in ("cert", "key", "ca")}
-    return ListenAddress(parts.hostname, port, allow, **tls)
+    return ListenAddress(host, port, allow, **tls)

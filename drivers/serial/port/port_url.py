@@ -6,8 +6,8 @@ PORT_URLS: dict[str, frozenset[str]] = {  # scheme -> the options that its query
     "socket": frozenset(),
     "rfc2217": frozenset({"ign_set_control", "poll_modem", "timeout"}),
     "loop": frozenset(),
-    "listen": frozenset({"allow", "cert", "key", "ca"}),
-    "udp": frozenset({"local"}),
+    "listen": frozenset(),  # its own parser knows them, as that of udp does
+    "udp": frozenset(),
 }
 
 
@@ -18,26 +18,22 @@ def url_fault(port: str) -> tuple[str, str] | None:
         return None
     if scheme not in PORT_URLS:
         return f"{scheme[:32]}:// is not a serial port URL", "for example socket://HOST:PORT or rfc2217://HOST:PORT"
-    if scheme == "listen":
-        from gatepost.drivers.network.listen_address import EXAMPLE, parse_listen_address
-
-        try:
-            parse_listen_address(port)
-        except ValueError as wrong:
-            return str(wrong).removesuffix(f", {EXAMPLE}"), EXAMPLE
-        return None
-    if scheme == "udp":
-        from gatepost.drivers.network.udp_address import EXAMPLE as UDP_EXAMPLE
-        from gatepost.drivers.network.udp_address import parse_udp_address
-
-        try:
-            parse_udp_address(port)
-        except ValueError as wrong:
-            return str(wrong).removesuffix(f", {UDP_EXAMPLE}"), UDP_EXAMPLE
-        return None
+    if scheme in ("listen", "udp"):
+        return _address_fault(port, scheme)
     options = {option.partition("=")[0] for option in rest.partition("?")[2].split("&") if option}
     unknown = min(options - PORT_URLS[scheme], default=None)
     if unknown is None:
         return None
     known = ", ".join(sorted(PORT_URLS[scheme])) or "none"
     return f"{scheme}:// takes no option {unknown[:32]!r}", f"options that may stand there: {known}"
+
+
+def _address_fault(url: str, scheme: str) -> tuple[str, str] | None:
+    from gatepost.drivers.network import listen_address, udp_address  # loaded where a device has such an address
+
+    example = (listen_address if scheme == "listen" else udp_address).EXAMPLE
+    try:
+        (listen_address.parse_listen_address if scheme == "listen" else udp_address.parse_udp_address)(url)
+    except ValueError as wrong:
+        return str(wrong).removesuffix(f", {example}"), example
+    return None
