@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import Any, NamedTuple
 
-from gatepost.agent.store.database import Database
+from gatepost.agent.store.database import Database, corrupt
 from gatepost.agent.store.log_order import check_count, count_of
 from gatepost.agent.store.model import IN_STEP
 
@@ -89,6 +89,9 @@ class ZoneMap:
 
 def _zone(rows: list[tuple[Any, ...]]) -> Zone:
     times = list[int]()
-    for _, bits, wall_lo, wall_hi, mono_lo, mono_hi, _, _, shift in rows:
-        times += (wall_lo, wall_hi) if bits & IN_STEP or shift is None else (mono_lo + shift, mono_hi + shift)
-    return Zone(min(times, default=0), max(times, default=0), frozenset(row[0] for row in rows))
+    try:
+        for _, bits, wall_lo, wall_hi, mono_lo, mono_hi, _, _, shift in rows:
+            times += (wall_lo, wall_hi) if bits & IN_STEP or shift is None else (mono_lo + shift, mono_hi + shift)
+        return Zone(min(times, default=0), max(times, default=0), frozenset(row[0] for row in rows))
+    except TypeError:  # damage can change types, too
+        raise corrupt("a time in the log is no number") from None

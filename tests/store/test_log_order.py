@@ -234,6 +234,16 @@ async def test_a_damaged_time_makes_nothing_old(start: Any, tmp_path: Path, cloc
             assert db.execute("SELECT min(seq), count(*) FROM reading WHERE seq <= 600").fetchone() == (51, 550)
 
 
+async def test_a_time_that_damage_makes_a_text_hides_no_other_row(start: Any, tmp_path: Path) -> None:
+    path = tmp_path / "gatepost.db"
+    await fill(start, path)
+    with database(path) as db:
+        db.execute("UPDATE reading SET wall = 'x', mono = x'41' WHERE seq = 5000")
+    async with start() as run:
+        assert await of_a_time(run) == set(range(ROWS)) - {4999}
+        assert await told(run)
+
+
 @pytest.mark.parametrize("other", [16_300, 200])
 async def test_what_makes_room_is_told_to_the_last_row(start: Any, tmp_path: Path, other: int) -> None:
     path = tmp_path / "gatepost.db"
