@@ -50,7 +50,7 @@ CACHE_KIB = 1024
 SEARCH_CACHE_KIB = 256
 JOIN_TIMEOUT = 5.0
 STATEMENTS = 60  # kept prepared
-LENGTHS = (250, 25)  # rows of a multi-row INSERT; what is left is inserted at once
+LONG, SHORT = 250, 25  # rows of a multi-row INSERT; what is left is inserted at once
 PRAGMAS = (
     f"PRAGMA page_size = {PAGE_SIZE}",
     "PRAGMA journal_mode = WAL",
@@ -324,7 +324,7 @@ class TransactionRun:
         """The same with all rows in one list, `width` parameters each."""
         at, left = 0, len(params) // width
         while left:
-            size = next((length for length in LENGTHS if length <= left), left)
+            size = LONG if left >= LONG else SHORT if left >= SHORT else left
             end = at + size * width
             self._due.append((_sql_of_many(name, size), params[at:end]))
             at, left = end, left - size

@@ -86,7 +86,8 @@ class PortWatch:
         if not ready:
             self._wait()
             return
-        self._stop_waiting()
+        if self._waiting:
+            self._stop_waiting()
         most, reads = 0, self._reads
         for descriptor, _ in ready:
             read = reads.get(descriptor)
