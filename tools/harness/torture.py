@@ -107,6 +107,7 @@ class Torture:
         self.fed: dict[str, int] = {}
         self.due: set[str] = set()  # ids that every broker must have acknowledged; stopping may add an event
         self._away_since = 0
+        self._full = (0, 0)  # when the disk was full last, and how many rows were stored by then
         self._heal: list[tuple[float, Callable[[], None]]] = []
 
     def run(self, cycles: int, pause: float) -> None:
@@ -206,6 +207,7 @@ class Torture:
             self._start()
         self._look()
         self.faults.files.empty()
+        self._full = (since, len(self.stored.rows))
 
     def _pass(self, name: str) -> None:
         self.taps[name].ask("mode", mode="pass")
@@ -214,7 +216,11 @@ class Torture:
         self._heal.append((time.monotonic() + self.rng.uniform(least, most), heal))
 
     def _kill(self) -> None:
-        self._away_since = time.time_ns()
+        self._look()
+        since, rows = self._full
+        not_tried = since and len(self.stored.rows) == rows  # what waits for the disk dies with the agent
+        self._away_since = since if not_tried else time.time_ns()
+        self._full = (0, 0)
         self.agent.kill()
 
     def _stop(self) -> None:
