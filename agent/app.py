@@ -174,6 +174,7 @@ class App:
             links=HardwareLinks(self._rng, log, self.current.settings.bluetooth, self.store.writer),
             resolve=self._resolve,
             mqtt_link=self.listener.link,
+            commits=self.store.writer,
         )
         self.devices.on_status = self._on_device_status
         self.store.on_condition.append(self._on_store_condition)

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from gatepost.agent.core.backoff import Backoff
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.devices import desired_state
+from gatepost.agent.devices.deferred_chunks import DeferredChunks
 from gatepost.agent.devices.desired_state import DesiredState
 from gatepost.agent.devices.device_io import DeviceExchange, GuardedWriter
 from gatepost.agent.devices.health import (
@@ -66,6 +67,7 @@ class DeviceSession:
         limits: DeviceLimits,
         on_change: Callable[[DeviceSession, DeviceState], None],
         memory: LinkMemory | None = None,
+        deferred: DeferredChunks | None = None,
     ) -> None:
         self.name = name
         self.device = device
@@ -79,7 +81,9 @@ class DeviceSession:
         self.queue = StoreQueue(name, store, self.counters, log)
         self.writer = GuardedWriter(driver, limits.send)
         self._series = SeriesCache(name, store)
-        self.pipeline = ReadingPipeline(name, clock, self._series, self.queue, self.counters, self.health, log)
+        self.pipeline = ReadingPipeline(
+            name, clock, self._series, self.queue, self.counters, self.health, log, deferred
+        )
         events = LinkEvents(
             self.pipeline.chunk,
             self._on_lost,
@@ -278,7 +282,8 @@ class DeviceSession:
             raise LinkFailed(Reason.STORE, message, hint) from error
 
     def exchange(self, link: Link, at_once: bool = False) -> DeviceExchange:
-        """For a command, or the conversation."""
+        """For a command, or the conversation, which hears what comes from now on."""
+        self.pipeline.catch_up()
         return DeviceExchange(link, self.writer, self.queue, self.health, self._clock, at_once, self.pipeline.chunk)
 
     async def _run_driver(self, io: DeviceExchange) -> None:

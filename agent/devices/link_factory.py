@@ -67,7 +67,7 @@ class HardwareLinks:
 
     def _port_link(self, device: DeviceSettings, driver: Driver, events: LinkEvents) -> Link:
         assert device.port is not None
-        if not device.port.startswith(NETWORK_PORTS):
+        if is_serial_port(device, driver):
             return self._serial_link(device, driver, events)
         if self._network is None:
             from gatepost.drivers.network.links import NetworkLinks  # only where a device is on a network
@@ -116,6 +116,11 @@ class HardwareLinks:
             self._radio = BleLinks(self._rng, self._log, timing)
         link: Link = self._radio.connect(device.address, device.name, device.adapter, driver, events)
         return link
+
+
+def is_serial_port(device: DeviceSettings, driver: Driver) -> bool:
+    """A serial port, here or on a serial server; not one of the links that wait for devices to connect."""
+    return driver.transport == "serial" and not (device.port or "").startswith(NETWORK_PORTS)
 
 
 def line_of(device: DeviceSettings, driver: Driver | type[Driver]) -> SerialSettings:

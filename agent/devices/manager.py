@@ -18,6 +18,7 @@ from gatepost.agent.core.events import EventBus
 from gatepost.agent.core.named_files import off_loop
 from gatepost.agent.core.views import DeviceView
 from gatepost.agent.devices.command_executor import CommandExecutor, commands_of
+from gatepost.agent.devices.deferred_chunks import DeferredChunks
 from gatepost.agent.devices.device_session import DeviceSession, connection_settings
 from gatepost.agent.devices.health import (
     CHANGED,
@@ -30,7 +31,7 @@ from gatepost.agent.devices.health import (
     reason_of,
 )
 from gatepost.agent.devices.interfaces import Connect, DeviceLimits, LinkKinds, ReadingStore
-from gatepost.agent.devices.link_factory import HardwareLinks
+from gatepost.agent.devices.link_factory import CommitSchedule, HardwareLinks, is_serial_port
 from gatepost.agent.devices.link_memory import StoredLinkMemory
 from gatepost.agent.devices.recorder import DeviceRecorder
 from gatepost.agent.devices.status_view import view_of
@@ -90,9 +91,11 @@ class DeviceManager:
         limits: DeviceLimits = LIMITS,
         resolve: Resolve = lambda secret: resolve_secret(secret, os.environ),
         mqtt_link: Callable[[str], Connect] | None = None,
+        commits: CommitSchedule | None = None,
     ) -> None:
         """`resolve` reads a secret among a driver's options; SettingsWrong. `mqtt_link(device id)`: the link to a
-        device that speaks MQTT."""
+        device that speaks MQTT. With `commits` what ports say is decoded just before it is written down, where nobody
+        waits for it."""
         self.on_status: OnStatus | None = None
         self._registry = registry
         self._store = store
@@ -104,6 +107,7 @@ class DeviceManager:
         self._limits = limits
         self._resolve = resolve
         self._mqtt_link = mqtt_link
+        self._deferred = None if commits is None else DeferredChunks(commits)
         self._executor = CommandExecutor(store, clock)
         self._sessions: dict[str, DeviceSession] = {}
         self._lock = asyncio.Lock()
@@ -194,6 +198,7 @@ class DeviceManager:
             self._limits,
             self._on_change,
             StoredLinkMemory(name, self._store, lambda: self._sessions),
+            self._deferred if is_serial_port(device, driver) else None,
         )
 
     # -- views

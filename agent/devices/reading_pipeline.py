@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from gatepost.agent.core.clock import Clock, Stamp
+from gatepost.agent.devices.deferred_chunks import DeferredChunks
 from gatepost.agent.devices.device_io import DeviceExchange
 from gatepost.agent.devices.encoding import encode
 from gatepost.agent.devices.health import DeviceCounters, DeviceHealth, fault_of
@@ -46,9 +47,10 @@ class ReadingPipeline:
     that raised, which gets no more bytes."""
 
     __slots__ = (
-        "_armed", "_asks", "_counters", "_decoder_faults", "_device", "_feed", "_grace", "_health", "_log",
-        "_monitoring", "_now", "_on_broken", "_pace", "_past_faults", "_place", "_put", "_put_all", "_stamp",
-        "_thresholds", "_timer", "_untaken", "conversation", "exchange", "last_byte", "on_chunk", "tap", "traffic",
+        "_armed", "_asks", "_behind", "_counters", "_decoder_faults", "_deferred", "_device", "_feed", "_grace",
+        "_health", "_log", "_monitoring", "_now", "_on_broken", "_pace", "_past_faults", "_place", "_put",
+        "_put_all", "_stamp", "_thresholds", "_timer", "_untaken", "conversation", "exchange", "last_byte",
+        "on_chunk", "tap", "traffic",
     )  # fmt: skip
 
     def __init__(
@@ -60,8 +62,12 @@ class ReadingPipeline:
         counters: DeviceCounters,
         health: DeviceHealth,
         log: logging.Logger,
+        deferred: DeferredChunks | None = None,
     ) -> None:
+        """`deferred`: where chunks may wait, of a device whose readings nobody waits for."""
         self._device = device
+        self._deferred = deferred
+        self._behind = False  # chunks of this device wait there
         self._now = clock.now
         self._place = series.place
         self._put = queue.put
@@ -119,6 +125,7 @@ class ReadingPipeline:
 
     def end(self) -> None:
         """The link is gone: bytes that still arrive are not listened to."""
+        self.catch_up()
         self._feed = None
         self.on_chunk = None
 
@@ -139,22 +146,47 @@ class ReadingPipeline:
     def chunk(self, data: Chunk) -> bool:
         """What the device said; False: no decoder is there to take it. A chunk with a `refusal` gets one where what was
         decoded could not be handed to the store."""
-        feed = self._feed
-        if feed is None:
+        if self._feed is None:
             return False
-        stamp = self._stamp = self._now()
+        stamp = self._now()
         self.last_byte = stamp.mono
         if self.traffic.heard(stamp.mono):
             self.traffic.count(stamp.mono, sum(self.faults.values()))
         self._counters.bytes += len(data)
         if self.tap is not None:
             self.tap(data)
+        deferred = self._deferred
+        if deferred is not None:
+            if self._nobody_waits() and deferred.keep(self._decode, data, stamp):
+                self._behind = True
+                return True
+            self.catch_up()
+        self._decode(data, stamp)
+        return True
+
+    def _nobody_waits(self) -> bool:
+        """Whether what is decoded goes to the store and to nobody else, and none of it can be urgent."""
+        return (
+            self._monitoring
+            and self._pace.plain
+            and self.exchange is None
+            and self.conversation is None
+            and self.on_chunk is None
+            and not (self._asks or self._thresholds)
+        )
+
+    def _decode(self, data: Chunk, stamp: Stamp) -> None:
+        self._behind = False
+        feed = self._feed
+        if feed is None:
+            return
+        self._stamp = stamp
         try:
             items = feed(data)
         except Exception as error:
             self._feed = None
             self._on_broken(error)
-            return True
+            return
         if self.on_chunk is not None:
             self.on_chunk(bool(items))
         if items:
@@ -168,7 +200,11 @@ class ReadingPipeline:
                 self._at_pace(items, stamp.mono)
             if self._untaken and not getattr(data, "refusal", "-"):
                 data.refusal = "malformed"
-        return True
+
+    def catch_up(self) -> None:
+        """Decode what has come and waits: before somebody listens to what comes from now on, or the session ends."""
+        if self._behind and self._deferred is not None:
+            self._deferred.decode()
 
     def _plainly(self, items: list[Reading | Reply]) -> None:
         """Every reading as it is: the common case in the fewest steps."""
@@ -327,6 +363,7 @@ class ReadingPipeline:
 
     def flush(self) -> None:
         """Report everything that is held, now."""
+        self.catch_up()
         self._disarm()
         self._stamp = self._now()
         self._pace.flush()
@@ -335,6 +372,7 @@ class ReadingPipeline:
 
     def ask(self) -> asyncio.Future[RequestedReading]:
         """The next reading, no waveform: reported as it is and at once, whatever the pace, monitoring or not."""
+        self.catch_up()
         ask: asyncio.Future[RequestedReading] = asyncio.get_running_loop().create_future()
         self._asks.append(ask)
         return ask

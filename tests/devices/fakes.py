@@ -112,6 +112,22 @@ class MemoryStore:
         return [reading.get(name) for reading in self.readings(device)]
 
 
+class Commits:
+    """The schedule of a store's commits, by hand: `left` seconds to the next one, which `turn` lets begin."""
+
+    def __init__(self, interval: float, left: float | None = None) -> None:
+        self.interval = interval
+        self.left = interval if left is None else left
+        self.on_turn: list[Callable[[], None]] = []
+
+    def until_turn(self) -> float:
+        return self.left
+
+    def turn(self) -> None:
+        for call in self.on_turn:
+            call()
+
+
 class MemoryLink:
     """A link to a device that the test plays: `say` is the device speaking, `heard` what it was told."""
 
@@ -345,6 +361,7 @@ class Bench:
             logging.getLogger("test.devices"),
             links=self,
             limits=given.get("limits", QUICK),
+            commits=given.get("commits"),
         )
         self.devices.on_status = lambda name, payload: self.statuses.append((name, payload))
 

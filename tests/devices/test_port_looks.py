@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,15 +13,7 @@ from gatepost.agent.settings.model import DeviceSettings, ThresholdSettings
 from gatepost.drivers.driver import Registry
 from gatepost.drivers.link import LinkEvents
 from gatepost.drivers.serial.port.port_watch import STEP
-
-
-class Commits:
-    def __init__(self, interval: float) -> None:
-        self.interval = self.left = interval
-        self.on_turn: list[Callable[[], None]] = []
-
-    def until_turn(self) -> float:
-        return self.left
+from tests.devices.fakes import Commits
 
 
 def nothing(*_: Any) -> None:
