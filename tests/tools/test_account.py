@@ -178,3 +178,20 @@ def test_rows_that_an_older_copy_brings_back_stand_where_they_were(tmp_path: Pat
     stored.forget(set(), newer)
     assert [row.n for row in stored.rows.values()] == [1, 2, 3, 4, 5, 9]
     assert holes(stored.rows, {"d": 9})[1:] == ([], [])
+
+
+def test_what_made_room_stands_between_what_was_left_of_its_start(tmp_path: Path) -> None:
+    """After a pause ports are read one after the other: the times of all devices are in no order."""
+    stored, newer = Stored(tmp_path), Stored(tmp_path)
+    stored.rows = {f"g:a:{seq}": Row("d", seq, seq, False) for seq in range(1, 10)}
+    stored.rows |= {f"g:a:{seq}": Row("e", seq, seq - 9, False) for seq in range(10, 19)}
+    newer.rows = {key: stored.rows[key] for key in ("g:a:12", "g:a:18")}
+    newer.rows["g:b:19"] = Row("e", 19, 30, False)
+    stored.forget(set(), newer)
+    assert [row.n for row in stored.rows.values()] == list(range(1, 20))
+    stored.rows.pop("g:b:19")
+    newer.rows = {"g:c:12": Row("e", 20, 40, False)}
+    stored.forget({f"g:a:{seq}" for seq in range(12, 19)}, newer)
+    newer.rows = {"g:b:19": Row("e", 19, 30, False), "g:d:20": Row("e", 21, 50, False)}
+    stored.forget(set(), newer)
+    assert [row.n for row in stored.rows.values()] == [*range(1, 12), 19, 20, 21]

@@ -7,9 +7,8 @@ import threading
 import time
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import closing
-from heapq import merge
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -39,6 +38,7 @@ class Stored:
         self._state = state
         self._head = 0
         self._gateway = ""
+        self._starts: dict[str, int] = {}  # the place of each start of the agent, by what its ids share
         self.rows: dict[str, Row] = {}
 
     def read(self) -> None:
@@ -57,10 +57,16 @@ class Stored:
 
     def forget(self, gone: Collection[str], newer: Stored) -> None:
         """These rows are there no more; `newer` has read what is."""
-        left = {key: row for key, row in self.rows.items() if key not in gone and key not in newer.rows}
-        # What made room is not in the log any more, and numbers begin again at the end of an older copy.
-        merged = merge(_by_time(left), _by_time(newer.rows), key=itemgetter(0))
-        self.rows = {key: row for _, key, row in merged}
+        left = {key: row for key, row in self.rows.items() if key not in gone}
+        # What made room is not in the log any more, and numbers begin again, in another start, after an older copy.
+        for key in (*self.rows, *newer.rows):
+            self._starts.setdefault(key.rpartition(":")[0], len(self._starts))
+
+        def place(item: tuple[str, Row]) -> tuple[int, int]:
+            start, _, number = item[0].rpartition(":")
+            return self._starts[start], int(number)
+
+        self.rows = dict(sorted((left | newer.rows).items(), key=place))
         self._head = newer._head
 
     def integrity(self) -> str:
@@ -79,14 +85,6 @@ class Stored:
         """What the agent itself says it lost, by reason."""
         with closing(connect(self._state)) as db:
             return dict(db.execute("SELECT reason, sum(count) FROM gap GROUP BY reason"))
-
-
-def _by_time(rows: dict[str, Row]) -> Iterator[tuple[int, str, Row]]:
-    """Rows as they stand, with the time of the newest so far."""
-    newest = -1
-    for key, row in rows.items():
-        newest = max(newest, row.ts)
-        yield newest, key, row
 
 
 class Watch:
