@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 LONGEST = 1.0  # seconds that a chunk waits at most
 LEAST = 0.05  # seconds to the commit below which waiting saves nothing
+SHORT = 0.1  # seconds between two commits up to which ports are read with them (port_watch.py), so that nothing waits
 LARGE = 512  # octets of one chunk from which its decoding warms the caches by itself
 ROOM = 16_384  # octets that wait at most: on a small board they are decoded within some milliseconds
 
@@ -28,24 +29,21 @@ class DeferredChunks:
     when the next commit may begin, or as soon as somebody calls `decode`."""
 
     def __init__(self, commits: CommitSchedule) -> None:
-        self._commits = commits
+        self.commits = commits
         self._chunks: list[tuple[Decode, bytes, Stamp]] = []
         self._octets = 0
         self._timer: asyncio.TimerHandle | None = None
         commits.on_turn.append(self.decode)
 
     def keep(self, decode: Decode, data: bytes, stamp: Stamp) -> bool:
-        """False: it is to be decoded now, since it would be stored at once or is large by itself."""
-        size = len(data)
-        if size >= LARGE:
-            return False
+        """False: it is to be decoded now, since it would be stored at once. It is smaller than LARGE."""
         if self._timer is None:
-            wait = self._commits.until_turn()
+            wait = self.commits.until_commit()
             if not LEAST < wait <= LONGEST:
                 return False
             self._timer = asyncio.get_running_loop().call_later(wait, self.decode)
         self._chunks.append((decode, data, stamp))
-        self._octets += size
+        self._octets += len(data)
         if self._octets > ROOM:
             self.decode()
         return True

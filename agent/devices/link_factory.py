@@ -25,6 +25,10 @@ class CommitSchedule(Protocol):
     interval: float
     on_turn: list[Callable[[], None]]
 
+    def until_commit(self) -> float:
+        """Seconds until the next commit may begin, with what is appended by then."""
+        ...
+
     def until_turn(self) -> float:
         """Seconds for which what is appended from now on would wait for its commit."""
         ...

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from gatepost.agent.core.clock import Clock, Stamp
-from gatepost.agent.devices.deferred_chunks import DeferredChunks
+from gatepost.agent.devices.deferred_chunks import LARGE, SHORT, DeferredChunks
 from gatepost.agent.devices.device_io import DeviceExchange
 from gatepost.agent.devices.encoding import encode
 from gatepost.agent.devices.health import DeviceCounters, DeviceHealth, fault_of
@@ -156,10 +156,16 @@ class ReadingPipeline:
         if self.tap is not None:
             self.tap(data)
         deferred = self._deferred
-        if deferred is not None:
-            if self._nobody_waits() and deferred.keep(self._decode, data, stamp):
-                self._behind = True
-                return True
+        if (
+            deferred is not None
+            and deferred.commits.interval > SHORT
+            and len(data) < LARGE
+            and self._nobody_waits()
+            and deferred.keep(self._decode, data, stamp)
+        ):
+            self._behind = True
+            return True
+        if self._behind:
             self.catch_up()
         self._decode(data, stamp)
         return True

@@ -239,9 +239,14 @@ class StoreWriter:
         self._waiters.append((seq, future))
         await future
 
+    def until_commit(self) -> float:
+        """Seconds until a commit may begin; 0.0: what is appended now goes with the next one, without waiting."""
+        wait = self._last + self.interval - self._clock.monotonic()
+        return wait if wait > min(EARLY, self.interval / 20) else 0.0
+
     def until_turn(self) -> float:
         """Seconds for which what is appended from now on would wait for its commit."""
-        wait = self._wait()
+        wait = self.until_commit()
         begins = self._queue and self._begun == self.committed  # what waits is committed now, without it
         return self.interval if begins and not wait else wait
 
@@ -307,14 +312,9 @@ class StoreWriter:
         finally:
             self._idle = None
 
-    def _wait(self) -> float:
-        """Seconds until a commit may begin."""
-        wait = self._last + self.interval - self._clock.monotonic()
-        return wait if wait > min(EARLY, self.interval / 20) else 0.0
-
     async def _turn(self) -> None:
         """Until the next commit may begin."""
-        wait = self._wait()
+        wait = self.until_commit()
         if not wait or self._hurried or self._closing:
             return
         loop = asyncio.get_running_loop()

@@ -120,6 +120,9 @@ class Commits:
         self.left = interval if left is None else left
         self.on_turn: list[Callable[[], None]] = []
 
+    def until_commit(self) -> float:
+        return self.left
+
     def until_turn(self) -> float:
         return self.left
 

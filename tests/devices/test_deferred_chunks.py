@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gatepost.agent.core.clock import SystemClock
+from gatepost.agent.core.events import EventBus
 from gatepost.agent.devices import deferred_chunks
 from gatepost.agent.devices.deferred_chunks import ROOM
-from gatepost.agent.settings.model import DeviceSettings, ThresholdSettings
+from gatepost.agent.settings.model import DeviceSettings, StoreSettings, ThresholdSettings
+from gatepost.agent.store.store import Store
 from tests.devices.fakes import Bench, Commits, HandClock, MemoryLink, line
 from tests.support.waiting import until
 
@@ -25,8 +30,8 @@ async def bench() -> AsyncIterator[Bench]:
 def commits(bench: Bench) -> Commits:
     kept = bench.devices._deferred
     assert kept is not None
-    assert isinstance(kept._commits, Commits)
-    return kept._commits
+    assert isinstance(kept.commits, Commits)
+    return kept.commits
 
 
 async def proven(bench: Bench, **settings: Any) -> MemoryLink:
@@ -70,6 +75,14 @@ async def test_without_a_turn_of_a_commit_it_is_decoded_when_one_could_begin(ben
     link.say(line(v=1))
     assert bench.store.values("v") == [0]
     await until(lambda: bench.store.values("v") == [0, 1])
+
+
+async def test_with_commits_every_100_ms_ports_are_read_with_them_and_nothing_waits(bench: Bench):
+    link = await proven(bench)
+    link.say(line(v=1))
+    commits(bench).interval = deferred_chunks.SHORT  # the settings change while it runs
+    link.say(line(v=2))
+    assert bench.store.values("v") == [0, 1, 2]
 
 
 @pytest.mark.parametrize("left", [0.0, deferred_chunks.LEAST, deferred_chunks.LONGEST + 0.1])
@@ -159,3 +172,40 @@ async def test_whoever_asks_for_the_next_reading_gets_none_that_came_before(benc
     await until(lambda: bench.store.values("v") == [0, 1])
     link.say(line(v=2))
     assert (await asking)["values"] == {"v": 2}
+
+
+async def test_what_several_devices_say_at_once_after_a_pause_goes_with_one_commit(tmp_path: Path):
+    store = await Store.open(
+        tmp_path / "log.db", "gw", StoreSettings(commit_interval=0.3, reserve=0), SystemClock(), EventBus()
+    )
+    async with serving(store):
+        bench = Bench(store=store, commits=store.writer)
+        await bench.devices.apply({name: DeviceSettings(driver="test", port=f"/dev/{name}") for name in "abc"})
+        await until(lambda: all(bench.view(name)["status"] == "online" for name in "abc"))
+        for link in bench.links:
+            link.say(line(v=0))
+        await store.stored(3)
+        await until(lambda: store.writer.until_commit() == 0)
+        for link in bench.links:
+            link.say(line(v=1))
+        assert [bench.view(name)["decoded"] for name in "abc"] == [2, 2, 2]
+        await until(lambda: store.writer.head > 3)
+        assert store.writer.head == 6
+        for link in bench.links:
+            link.say(line(v=2))
+        await until(lambda: store.writer.head == 9)
+        await bench.devices.close()
+
+
+@asynccontextmanager
+async def serving(store: Store) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(run(), name=name) for name, run in store.background_tasks().items()]
+    try:
+        yield
+    finally:
+        store.finish()
+        await asyncio.wait(tasks[:1], timeout=5)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await store.close()

@@ -260,7 +260,9 @@ async def test_how_long_a_reading_would_wait_for_its_commit_is_told(start: Any) 
         assert writer.until_turn() == 0
         run.put(1)
         assert writer.until_turn() == 3600.0  # the commit of that one begins now
+        assert writer.until_commit() == 0  # and what is appended before it does goes with it
         await run.store.stored(1)
         assert 3500.0 < writer.until_turn() < 3600.0
+        assert 3500.0 < writer.until_commit() < 3600.0
         run.put(2)
         assert 3500.0 < writer.until_turn() < 3600.0
