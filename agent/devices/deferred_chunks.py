@@ -1,7 +1,7 @@
 """Chunks that are decoded together, just before the commit that is to hold their readings, each with its own time.
 
 Code that runs a few times a second finds the processor's caches cold each time: with eight ports and 100 readings a
-second, decoding at each look at the ports is a fifth of all that the agent does.
+second, decoding at each look at the ports is an eighth to a third of all that the agent does (docs/measurements.md).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class DeferredChunks:
         commits.on_turn.append(self.decode)
 
     def keep(self, decode: Decode, data: bytes, stamp: Stamp) -> bool:
-        """False: it is to be decoded now, since it would be stored at once. It is smaller than LARGE."""
+        """Keep a chunk smaller than LARGE. False: it is to be decoded now, since it would be stored at once."""
         if self._timer is None:
             wait = self.commits.until_commit()
             if not LEAST < wait <= LONGEST:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gatepost.agent.core.clock import SystemClock
-from gatepost.agent.core.events import EventBus
 from gatepost.agent.devices import deferred_chunks
 from gatepost.agent.devices.deferred_chunks import ROOM
-from gatepost.agent.settings.model import DeviceSettings, StoreSettings, ThresholdSettings
-from gatepost.agent.store.store import Store
+from gatepost.agent.settings.model import DeviceSettings, ThresholdSettings
 from tests.devices.fakes import Bench, Commits, HandClock, MemoryLink, line
+from tests.support.store import serving_store
 from tests.support.waiting import until
 
 
@@ -175,10 +172,7 @@ async def test_whoever_asks_for_the_next_reading_gets_none_that_came_before(benc
 
 
 async def test_what_several_devices_say_at_once_after_a_pause_goes_with_one_commit(tmp_path: Path):
-    store = await Store.open(
-        tmp_path / "log.db", "gw", StoreSettings(commit_interval=0.3, reserve=0), SystemClock(), EventBus()
-    )
-    async with serving(store):
+    async with serving_store(tmp_path, commit_interval=0.3) as store:
         bench = Bench(store=store, commits=store.writer)
         await bench.devices.apply({name: DeviceSettings(driver="test", port=f"/dev/{name}") for name in "abc"})
         await until(lambda: all(bench.view(name)["status"] == "online" for name in "abc"))
@@ -195,17 +189,3 @@ async def test_what_several_devices_say_at_once_after_a_pause_goes_with_one_comm
             link.say(line(v=2))
         await until(lambda: store.writer.head == 9)
         await bench.devices.close()
-
-
-@asynccontextmanager
-async def serving(store: Store) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(run(), name=name) for name, run in store.background_tasks().items()]
-    try:
-        yield
-    finally:
-        store.finish()
-        await asyncio.wait(tasks[:1], timeout=5)
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        await store.close()

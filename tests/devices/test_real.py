@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator
@@ -26,6 +25,7 @@ from gatepost.drivers.serial.lines.driver import Lines
 from gatepost.drivers.serial.scales.and_driver import AndScale
 from gatepost.drivers.testing.pty import PtyTwin
 from tests.devices.fakes import execute, until
+from tests.support.store import serving_store
 
 LIMITS = DeviceLimits(first_retry=0.02, last_retry=0.1)
 KINDS = (Lines, ContecCms50dPlus, ContecCms50V7, AndScale)
@@ -61,19 +61,10 @@ class House:
 
 @pytest.fixture
 async def house(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[House]:
-    store = await Store.open(
-        tmp_path / "log.db", "gw", StoreSettings(commit_interval=0.02, reserve=0), SystemClock(), EventBus()
-    )
-    tasks = [asyncio.create_task(run(), name=name) for name, run in store.background_tasks().items()]
-    house = House(store, tmp_path, getattr(request, "param", LIMITS))
-    yield house
-    await house.devices.close()
-    store.finish()
-    await asyncio.wait(tasks[:1], timeout=5)
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
-    await store.close()
+    async with serving_store(tmp_path, commit_interval=0.02) as store:
+        house = House(store, tmp_path, getattr(request, "param", LIMITS))
+        yield house
+        await house.devices.close()
 
 
 class Printer:

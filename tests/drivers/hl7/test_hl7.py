@@ -262,6 +262,19 @@ def test_beds_of_one_message_are_not_mixed_up():
             assert [reading.values for reading in found] == ([{"heart_rate": rate}] if source is part.data else [])
 
 
+class BareIo:
+    """What a conversation with one message needs beside the store and the wire."""
+
+    async def wait(self, match, timeout):
+        raise ConnectionError("the end of this test")
+
+    def now(self):
+        return LocalTime(EPOCH, True)
+
+    def update_status(self, **known):
+        pass
+
+
 @pytest.mark.parametrize(("fails", "code"), [((), "AA"), ((0,), "AE"), ((1,), "AE")])
 def test_two_beds_of_one_message_are_answered_once_by_the_last(fails, code):
     said = []
@@ -270,22 +283,13 @@ def test_two_beds_of_one_message_are_answered_once_by_the_last(fails, code):
         driver = Hl7Monitor()
         driver.decoder().feed(PeerBytes.of(part.data, 3, False, part.shared))
 
-        class Io:
+        class Io(BareIo):
             async def stored(self, timeout=30.0):
                 if number in fails:
                     raise TimeoutError
 
             async def send(self, data):
                 said.append((number, bytes(data)))
-
-            async def wait(self, match, timeout):
-                raise ConnectionError("the end of this test")
-
-            def now(self):
-                return LocalTime(EPOCH, True)
-
-            def update_status(self, **known):
-                pass
 
         with pytest.raises(ConnectionError):
             await driver.run_session(Io())
@@ -368,22 +372,13 @@ def test_what_cannot_be_stored_is_not_acknowledged():
         decoder.feed(twin.tick())
         said = []
 
-        class Io:
+        class Io(BareIo):
             async def stored(self, timeout=30.0):
                 raise TimeoutError
 
             async def send(self, data):
                 said.append(bytes(data))
                 twin.hear(data)
-
-            async def wait(self, match, timeout):
-                raise ConnectionError("the end of this test")
-
-            def now(self):
-                return LocalTime(EPOCH, True)
-
-            def update_status(self, **known):
-                pass
 
         with pytest.raises(ConnectionError):
             await driver.run_session(Io())
