@@ -190,7 +190,7 @@ class App:
             version=version("gatepost"),
             resolve=self._resolve,
             devices=self.devices.statuses,
-            profiles=lambda: profiles,
+            profiles=profiles,
             read_tokens=profiles.read_tokens,
             on_command=self._broker_commands.take,
             on_connected=self._on_connected,

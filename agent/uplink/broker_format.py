@@ -103,7 +103,7 @@ class BrokerFormat:
         self._routes = routes
         if self.contract:
             return []
-        profiles = {name: each for name, each in self._context.profiles().items() if routes.sends(name)}
+        profiles = {name: each for name, each in self._context.profiles.items() if routes.sends(name)}
         self.news.update((name, None) for name, each in profiles.items() if self._profiles.get(name) != each)
         self._profiles.clear()
         self._profiles.update(profiles)
@@ -116,7 +116,7 @@ class BrokerFormat:
     def update_device(self, device: str) -> None:
         """What a device tells of itself may be new."""
         known = self._profiles.get(device)
-        if known is not None and (profile := self._context.profiles().get(device)) not in (None, known):
+        if known is not None and (profile := self._context.profiles.get(device)) not in (None, known):
             self._profiles[device] = profile
             self.news[device] = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -34,7 +34,7 @@ class UplinkContext:
     on_command: Callable[[str, str | None, InboundMessage, bool], Awaitable[None]]  # broker, device, message, broadcast
     on_connected: Callable[[str], Awaitable[None]]
     version: str = ""  # of the product
-    profiles: Callable[[], Mapping[str, DeviceProfile]] = dict  # configured devices as formats see them
+    profiles: Mapping[str, DeviceProfile] = field(default_factory=dict)  # devices configured now, as formats see them
     read_tokens: Callable[[], Awaitable[None]] = _nothing  # of those devices, before `profiles` is asked
     followed: Callable[[str], Mapping[str, int]] = lambda _: {}  # broker -> topic filters that people follow, QoS
     on_message: Callable[[str, InboundMessage], None] = lambda *_: None  # broker, a message on one of those

@@ -45,7 +45,7 @@ async def broker(tmp_path: Path) -> AsyncIterator[Mosquitto]:
 @pytest.fixture
 async def gw(tmp_path: Path) -> AsyncIterator[Gateway]:
     async with gateway(tmp_path / "state") as one:
-        one.context = replace(one.context, profiles=lambda: {"d": DeviceProfile("nonin", commands=("read_now",))})
+        one.context = replace(one.context, profiles={"d": DeviceProfile("nonin", commands=("read_now",))})
         one.uplinks = BrokerManager(one.context, one.supervisor)
         yield one
 
@@ -135,7 +135,7 @@ async def test_home_assistant_hears_of_devices_that_come_and_change_and_of_none_
     gw: Gateway, broker: Mosquitto
 ) -> None:
     devices = {"d": DeviceProfile("nonin")}
-    gw.context = replace(gw.context, profiles=lambda: devices)
+    gw.context = replace(gw.context, profiles=devices)
     gw.uplinks = BrokerManager(gw.context, gw.supervisor)
     settings = BrokerSettings(broker.url, format="homeassistant", routes=[RouteRule(devices=["d*"])])
     async with listening(broker.url) as there:
@@ -175,7 +175,7 @@ async def test_a_removed_device_goes_from_home_assistant_and_what_it_was_owed_do
     gw: Gateway, broker: Mosquitto
 ) -> None:
     devices = {"d": DeviceProfile("nonin"), "late": DeviceProfile("nonin")}
-    gw.context = replace(gw.context, profiles=lambda: devices)
+    gw.context = replace(gw.context, profiles=devices)
     gw.uplinks = BrokerManager(gw.context, gw.supervisor)
     await gw.apply(a=BrokerSettings(broker.url, format="homeassistant"))
     await gw.state("connected")
@@ -209,7 +209,7 @@ async def test_what_was_owed_of_a_removed_device_leaves_it_dead_at_a_sparkplug_h
     gw: Gateway, broker: Mosquitto
 ) -> None:
     devices = {"d": DeviceProfile("nonin")}
-    gw.context = replace(gw.context, profiles=lambda: devices)
+    gw.context = replace(gw.context, profiles=devices)
     gw.uplinks = BrokerManager(gw.context, gw.supervisor)
     await gw.put(1)
     async with listening(broker.url) as there:
