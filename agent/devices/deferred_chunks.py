@@ -26,14 +26,14 @@ Decode = Callable[[bytes, Stamp], None]
 
 class DeferredChunks:
     """Chunks of all devices, in the order in which they came. Whoever `keep`s one is called back with it and its stamp
-    when the next commit may begin, or as soon as somebody calls `decode`."""
+    when the next commit begins or may begin, or as soon as somebody calls `decode`."""
 
     def __init__(self, commits: CommitSchedule) -> None:
         self.commits = commits
         self._chunks: list[tuple[Decode, bytes, Stamp]] = []
         self._octets = 0
         self._timer: asyncio.TimerHandle | None = None
-        commits.on_turn.append(self.decode)
+        commits.on_commit.append(self.decode)
 
     def keep(self, decode: Decode, data: bytes, stamp: Stamp) -> bool:
         """Keep a chunk smaller than LARGE. False: it is to be decoded now, since it would be stored at once."""

@@ -20,10 +20,11 @@ NETWORK_PORTS = ("listen://", "udp://")
 
 class CommitSchedule(Protocol):
     """Schedule of the commits that readings wait for: at most one in `interval` seconds; `on_turn` is called before
-    one that was waited for."""
+    one that was waited for, `on_commit` before each, also where somebody hurries it."""
 
     interval: float
     on_turn: list[Callable[[], None]]
+    on_commit: list[Callable[[], None]]
 
     def until_commit(self) -> float:
         """Seconds until the next commit may begin, with what is appended by then."""

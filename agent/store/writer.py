@@ -86,7 +86,8 @@ class StoreWriter:
         on_committing: Callable[[int | None, int], Callable[[], None]],
     ) -> None:
         self.interval = interval
-        self.on_turn: list[Callable[[], None]] = []  # called before a commit that had to wait for its turn
+        self.on_turn: list[Callable[[], None]] = []  # called before a commit that had to wait for its turn,
+        self.on_commit: list[Callable[[], None]] = []  # and these before every commit
         self.together = False  # what is appended now goes into one transaction with what was appended before it
         self.refusing: str | None = None  # why nothing is taken, when the settings say refuse
         self.trouble: str | None = None  # why the last commit failed
@@ -266,6 +267,7 @@ class StoreWriter:
                 await self._until_work()
                 continue
             await self._turn()
+            _call(self.on_commit)
             self._hurried = False
             try:
                 await self._commit()
@@ -327,11 +329,7 @@ class StoreWriter:
             timer.cancel()
 
     def _turn_comes(self, paced: asyncio.Future[None]) -> None:
-        for call in tuple(self.on_turn):
-            try:
-                call()
-            except Exception:  # what waits is stored all the same
-                log.exception("before a commit")
+        _call(self.on_turn)
         _done(paced)
 
     async def _commit(self) -> None:
@@ -401,6 +399,14 @@ class StoreWriter:
                 future.set_exception(self._not_stored())
         self._waiters = []
         log.error("stopping with %d readings that could not be stored: %s", len(self._queue), self.trouble)
+
+
+def _call(listeners: list[Callable[[], None]]) -> None:
+    for call in tuple(listeners):
+        try:
+            call()
+        except Exception:  # what waits is stored all the same
+            log.exception("before a commit")
 
 
 def _done(waited: asyncio.Future[None] | None) -> None:

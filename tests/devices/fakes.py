@@ -119,6 +119,7 @@ class Commits:
         self.interval = interval
         self.left = interval if left is None else left
         self.on_turn: list[Callable[[], None]] = []
+        self.on_commit: list[Callable[[], None]] = []
 
     def until_commit(self) -> float:
         return self.left
@@ -127,7 +128,7 @@ class Commits:
         return self.left
 
     def turn(self) -> None:
-        for call in self.on_turn:
+        for call in self.on_turn + self.on_commit:
             call()
 
 

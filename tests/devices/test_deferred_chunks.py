@@ -189,3 +189,21 @@ async def test_what_several_devices_say_at_once_after_a_pause_goes_with_one_comm
             link.say(line(v=2))
         await until(lambda: store.writer.head == 9)
         await bench.devices.close()
+
+
+async def test_no_commit_that_somebody_hurries_leaves_out_what_came_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(deferred_chunks, "LONGEST", 7200.0)
+    async with serving_store(tmp_path, commit_interval=3600.0) as store:
+        bench = Bench(store=store, commits=store.writer)
+        link = await bench.online()
+        link.say(line(v=0))
+        await store.stored(1)
+        link.say(line(v=1))
+        assert bench.view()["decoded"] == 1  # it waits for the commit
+        urgent = store.append(store.series("other", None, {}), bench.clock.now(), b"{}", urgent=True)
+        await store.stored(urgent)
+        assert bench.view()["decoded"] == 2
+        assert store.writer.head == 3
+        await bench.devices.close()

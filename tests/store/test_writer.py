@@ -247,11 +247,14 @@ async def test_before_a_commit_whose_turn_comes_what_else_there_is_may_be_brough
         assert run.store.head == brought[0]
 
 
-async def test_who_is_in_a_hurry_waits_for_nobody_to_bring_more(start: Any) -> None:
+async def test_who_is_in_a_hurry_takes_what_is_there_and_waits_for_nobody_to_bring_more(start: Any) -> None:
     async with start(StoreSettings(commit_interval=3600.0)) as run:
         await run.put_all(1)
+        brought: list[int] = []
         run.store.writer.on_turn.append(lambda: pytest.fail("asked"))
+        run.store.writer.on_commit.append(lambda: brought.append(run.put(3)))
         await asyncio.wait_for(run.store.stored(run.put(2), hurry=True), 10)
+        assert run.store.head == brought[0] == 3
 
 
 async def test_how_long_a_reading_would_wait_for_its_commit_is_told(start: Any) -> None:
