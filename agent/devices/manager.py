@@ -110,7 +110,8 @@ class DeviceManager:
         self._deferred = None if commits is None else DeferredChunks(commits)
         self._executor = CommandExecutor(store, clock)
         self._sessions: dict[str, DeviceSession] = {}
-        self._lock = asyncio.Lock()
+        self._lock = asyncio.Lock()  # one `apply` at a time,
+        self._changing = asyncio.Lock()  # which holds up the end only here: a secret may be on a share that hangs
         self._closed = False
         self._applying: asyncio.Future[None] | None = None
 
@@ -124,19 +125,27 @@ class DeviceManager:
 
     async def _apply(self, devices: dict[str, DeviceSettings]) -> None:
         async with self._lock:
-            if self._closed:
-                raise DeviceError("the devices were closed")
+            self._check_open()
             devices = {name: _with_port(device, devices) for name, device in devices.items()}
             built = await self._build_all(devices)
-            gone = {name: session for name, session in self._sessions.items() if name in built or name not in devices}
-            kept = {name: session for name, session in self._sessions.items() if name not in gone}
-            await self._stop(gone, {name: CHANGED if name in built else REMOVED for name in gone})
-            for name, session in kept.items():
-                if session.device != devices[name]:
-                    session.adjust(devices[name])
-            self._sessions = {name: built.get(name) or kept[name] for name in devices}
-            self._links.adjust(devices)
-            await asyncio.gather(*(self._start(session) for session in built.values()))
+            async with self._changing:
+                self._check_open()
+                await self._change(devices, built)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise DeviceError("the devices were closed")
+
+    async def _change(self, devices: dict[str, DeviceSettings], built: dict[str, DeviceSession]) -> None:
+        gone = {name: session for name, session in self._sessions.items() if name in built or name not in devices}
+        kept = {name: session for name, session in self._sessions.items() if name not in gone}
+        await self._stop(gone, {name: CHANGED if name in built else REMOVED for name in gone})
+        for name, session in kept.items():
+            if session.device != devices[name]:
+                session.adjust(devices[name])
+        self._sessions = {name: built.get(name) or kept[name] for name in devices}
+        self._links.adjust(devices)
+        await asyncio.gather(*(self._start(session) for session in built.values()))
 
     async def _build_all(self, devices: dict[str, DeviceSettings]) -> dict[str, DeviceSession]:
         """A session for each device that is new or must be opened anew; none of them does anything yet."""
@@ -293,7 +302,7 @@ class DeviceManager:
         self._closed = True
         try:
             async with asyncio.timeout(CLOSE):
-                async with self._lock:
+                async with self._changing:
                     await self._stop(self._sessions, dict.fromkeys(self._sessions, STOPPING))
                     await self._links.close()
         except TimeoutError:

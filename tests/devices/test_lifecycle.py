@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
-from gatepost.agent.devices import device_session
+import pytest
+
+from gatepost.agent.core.errors import DeviceError
+from gatepost.agent.devices import device_session, manager
 from gatepost.agent.settings.model import DeviceSettings
 from gatepost.drivers.link import LinkFailed, Reason
-from tests.devices.fakes import QUICK, Bench, line, until
+from tests.devices.fakes import QUICK, Bench, Options, line, until
 
 
 async def test_it_opens_greets_and_is_online(bench: Bench):
@@ -185,6 +189,31 @@ async def test_the_end_is_bounded_when_a_port_hangs(bench: Bench, caplog):
         await bench.devices.close()
     assert "did not stop" in caplog.text
     bench.close_hangs = False
+
+
+async def test_what_is_held_is_handed_over_also_where_the_end_comes_while_new_settings_wait_for_a_secret(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    link = await bench.online(driver="median", every=60)
+    link.say(line(v=1), line(v=2), line(v=9), line(v=3))
+    hangs, answers = asyncio.Event(), asyncio.Event()
+
+    async def hanging(what: str, work: Any) -> Any:
+        hangs.set()
+        await answers.wait()
+        return Options()
+
+    monkeypatch.setattr(manager, "off_loop", hanging)
+    new = DeviceSettings(driver="test", port="/dev/y", options={"level": {"env": "ON_A_SHARE"}})
+    applying = asyncio.create_task(bench.devices.apply({"d": bench.link.device, "e": new}))
+    await hangs.wait()
+    await bench.devices.close()
+    assert bench.store.values("v") == [1, 3]
+    assert link.heard[-1] == b"bye"
+    answers.set()
+    with pytest.raises(DeviceError):
+        await applying
+    assert [link.opened for link in bench.links] == [1, 0]
 
 
 async def test_the_end_comes_while_a_port_is_being_opened(bench: Bench):
