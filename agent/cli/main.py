@@ -1,16 +1,17 @@
-"""The verbs of `gatepost`. Each has a file of its own, which is imported when the verb is used."""
+"""The verbs of `gatepost`: function `NAME_verb` of a file each, which is imported when the verb is used."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from gatepost.agent.cli.support.agent_access import new
 from gatepost.agent.cli.support.output import complain
 from gatepost.agent.core.errors import GatepostError, SettingsWrong
 from gatepost.agent.process.exits import ExitCode
@@ -65,6 +66,14 @@ SHARED_FILES = {
 }
 
 
+def as_command(verb: typer.Typer | Callable[..., None]) -> Any:
+    """Of the function that is a verb, or of a Typer application with actions below it."""
+    if not isinstance(verb, typer.Typer):
+        function, verb = verb, new()
+        verb.command()(function)
+    return typer.main.get_command(verb)
+
+
 class _Verbs(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         return list(VERBS)
@@ -81,7 +90,7 @@ class _Verbs(TyperGroup):
         if cmd_name not in VERBS:
             return None
         module = import_module(f"gatepost.agent.cli.verbs.{SHARED_FILES.get(cmd_name, cmd_name)}")
-        command = typer.main.get_command(getattr(module, f"{cmd_name}_verb" if cmd_name in SHARED_FILES else "verb"))
+        command = as_command(getattr(module, f"{cmd_name}_verb"))
         command.name = cmd_name
         return command
 

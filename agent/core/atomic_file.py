@@ -5,16 +5,25 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Writes beside it, fsyncs, renames, fsyncs the directory; raises OSError and leaves the old file then."""
+    """Raises OSError and leaves the old file then."""
+    with atomic_file(path, mode) as stream:
+        stream.write(data)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """A file beside it, fsynced and renamed when the block is left, gone after an error. Raises OSError."""
     beside = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
         handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         beside.replace(path)

@@ -9,9 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from typer.main import get_command
-
-from gatepost.agent.cli.verbs.run import demo_verb as verb
+from gatepost.agent.cli.main import as_command
+from gatepost.agent.cli.verbs.run import demo_verb
 from tests.project.checkout import ROOT
 
 
@@ -98,7 +97,7 @@ def test_help_does_not_build_anything(tmp_path: Path) -> None:
 
 def test_the_help_of_the_demo_names_its_options() -> None:
     said = subprocess.run([ROOT / "tools" / "demo", "-h"], capture_output=True, text=True, check=True).stdout
-    options = {option for parameter in get_command(verb).params for option in parameter.opts if option != "--help"}
+    options = {option for parameter in as_command(demo_verb).params for option in parameter.opts if option != "--help"}
     assert set(re.findall(r"--[a-z]+", said)) == options
 
 

@@ -11,11 +11,14 @@ import typer
 
 from gatepost.agent.cli import DEFAULT_CONFIG, default_config
 from gatepost.agent.cli.support.output import complain
+from gatepost.agent.core.errors import NotFound
 from gatepost.agent.core.named_files import read_regular
+from gatepost.agent.process.exits import ExitCode
 from gatepost.client import DEFAULT_SOCKET, TIMEOUT, GatewayClient
 
 if TYPE_CHECKING:
     from gatepost.agent.settings import LoadedSettings
+    from gatepost.agent.settings.model import DeviceSettings, Settings
 
 AGENT = "gatepost-cli/1"
 SOCKET_OVERRIDE = "GATEPOST_API__SOCKET"
@@ -87,6 +90,25 @@ def load_settings(config: Path, own_drops: Path | None = None) -> LoadedSettings
     from gatepost.drivers.driver import Registry
 
     return load(config, os.environ, Registry.installed(), own_drops)
+
+
+def valid_settings(config: Path) -> Settings:
+    """The settings where they hold; else ends with what to do. For verbs that need no agent."""
+    settings = load_settings(config).settings
+    if settings is None:
+        complain("the settings are invalid", "`gatepost check` names every problem")
+        raise typer.Exit(ExitCode.SETTINGS)
+    return settings
+
+
+def configured_device(settings: Settings, name: str) -> DeviceSettings:
+    """Raises NotFound."""
+    if name not in settings.devices:
+        from gatepost.agent.settings.problem import perhaps
+
+        hint = perhaps(name, settings.devices) or "`gatepost config` shows them"
+        raise NotFound(f"there is no device {name} in the settings", hint)
+    return settings.devices[name]
 
 
 def _socket_in(files: Sequence[Path]) -> Path:

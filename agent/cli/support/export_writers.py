@@ -5,16 +5,15 @@ A file is written beside its place and put there when it is complete.
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol
 
 import orjson
 
+from gatepost.agent.core.atomic_file import atomic_file
 from gatepost.agent.core.errors import GatepostError
 from gatepost.agent.core.printable import printable
 from gatepost.agent.store import csv_export
@@ -125,22 +124,12 @@ def output(file: str, form: str, force: bool) -> Iterator[ExportOutput]:
     path = Path(file)
     refuse_existing(path, force)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    except OSError as error:
-        raise GatepostError(f"{path}: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "wb") as part:
-            out = FORMATS[form](cast(BinaryIO, part))
+        with atomic_file(path) as part:
+            out = FORMATS[form](part)
             yield out
             out.close()
-            part.flush()
-            os.fsync(part.fileno())
-        os.replace(name, path)
     except OSError as error:
         raise GatepostError(f"{path}: {error.strerror or error}") from error
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
 
 
 def _typed(row: dict[str, Any], reading: ReadingDict) -> dict[str, Any]:

@@ -21,6 +21,7 @@ BAD = frozenset({"error", "offline", "refused", "blocked", "failed", "problem", 
     "LAST GOOD ONES"
 }
 LINE_BREAK = printable("\n")
+LABEL = 10  # letters of a label
 COLOURS = {"good": "32", "bad": "31", "middling": "33"}
 
 
@@ -77,6 +78,13 @@ def _write(json: bytes) -> None:
         json = printable(json.decode(), "\n").encode()
     sys.stdout.buffer.write(json)
     sys.stdout.buffer.flush()
+
+
+def labelled(lines: Iterable[tuple[str, str | None]]) -> None:
+    """A line `  label     text` for each that has a text."""
+    for label, text in lines:
+        if text:
+            say(f"  {label:{LABEL}}{text}", LABEL + 2)
 
 
 def state(word: str) -> str:

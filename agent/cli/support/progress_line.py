@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,18 +13,20 @@ import typer
 
 from gatepost.agent.cli.support.formatting import count
 
-LONGEST = 3600.0  # seconds
+LONGEST = 3600.0  # seconds of a scan
 
 
-def seconds_of(duration: str) -> float:
-    from gatepost.agent.settings.units import parse_duration
+def seconds_of(duration: str, longest: float = LONGEST) -> float:
+    """What --for says; raises BadParameter."""
+    from gatepost.agent.settings.units import parse_duration, show_duration
 
     try:
         seconds = parse_duration(duration)
     except ValueError as wrong:
         raise typer.BadParameter(f"--for: {wrong}") from None
-    if not 0 < seconds <= LONGEST:
-        raise typer.BadParameter("--for must be more than 0 and at most 1h")
+    if not 0 < seconds <= longest:
+        most = "" if longest == math.inf else f" and at most {show_duration(longest)}"
+        raise typer.BadParameter(f"--for must be more than 0{most}")
     return seconds
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib.resources import files
@@ -18,6 +16,7 @@ from typing import Any
 import orjson
 
 from gatepost.agent.cli.verbs.version import versions
+from gatepost.agent.core.atomic_file import atomic_file
 from gatepost.agent.core.errors import GatepostError
 from gatepost.agent.core.named_files import read_regular
 from gatepost.agent.settings import LoadedSettings
@@ -159,18 +158,10 @@ def _json(value: Any) -> bytes:
 
 def _write(file: Path, members: Mapping[str, bytes]) -> None:
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    except OSError as error:
-        raise GatepostError(f"{file}: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "wb") as part, tarfile.open(fileobj=part, mode="w:gz") as packed:
+        with atomic_file(file) as part, tarfile.open(fileobj=part, mode="w:gz") as packed:
             for path, content in members.items():
                 about = tarfile.TarInfo(f"gatepost-bundle/{path}")
                 about.size, about.mode = len(content), 0o600
                 packed.addfile(about, io.BytesIO(content))
-        os.replace(name, file)
     except OSError as error:
         raise GatepostError(f"{file}: {error.strerror or error}") from error
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name)

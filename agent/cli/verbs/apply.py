@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
-from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, new
+from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected
 from gatepost.agent.cli.support.output import complain, say, say_as_is, say_json
 from gatepost.agent.core.named_files import read_given
 from gatepost.agent.process.exits import ExitCode
@@ -17,13 +17,8 @@ from gatepost.client import BadInput, NotAllowed
 TIMEOUT = 60.0  # seconds: devices that are gone may be closed on the way
 LARGEST = 1 << 19  # octets of a file
 
-verb = new()
-confirm_verb = new()
-reload_verb = new()
 
-
-@verb.command("apply")
-def apply(
+def apply_verb(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Settings as in a settings file; - = standard input.")],
     confirm: Annotated[
         str | None,
@@ -127,8 +122,7 @@ def _refused(problems: list[dict[str, str]], written: WrittenSettings, quiet: bo
     raise typer.Exit(ExitCode.SETTINGS)
 
 
-@confirm_verb.command("confirm")
-def confirm(
+def confirm_verb(
     revert: Annotated[bool, typer.Option("--revert", help="Go back to the earlier settings now.")] = False,
     socket: Socket = None,
     config: Config = None,
@@ -151,8 +145,7 @@ def confirm(
         say(f"{trial['state']}: " + ", ".join(trial["changed"]))
 
 
-@reload_verb.command("reload")
-def reload(socket: Socket = None, config: Config = None, json: Json = False) -> None:
+def reload_verb(socket: Socket = None, config: Config = None, json: Json = False) -> None:
     """Read the settings again and apply what changed.
 
     Wrong settings are refused with every problem (exit code 78); the agent keeps the ones that it has.

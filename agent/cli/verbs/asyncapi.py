@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import typer
-
 from gatepost.agent.cli import default_config
-from gatepost.agent.cli.support.agent_access import Config, Json, load_settings, new
-from gatepost.agent.cli.support.output import complain, say_as_is, say_json
-from gatepost.agent.process.exits import ExitCode
-
-verb = new()
+from gatepost.agent.cli.support.agent_access import Config, Json, valid_settings
+from gatepost.agent.cli.support.output import say_as_is, say_json
 
 
-@verb.command("asyncapi")
-def show(config: Config = None, json: Json = False) -> None:
+def asyncapi_verb(config: Config = None, json: Json = False) -> None:
     """Print the AsyncAPI document of the configured brokers.
 
     Topics, payloads and both directions, as YAML or with --json as JSON. Reads the settings; needs no agent.
@@ -27,11 +21,7 @@ def show(config: Config = None, json: Json = False) -> None:
     from gatepost.agent.uplink.asyncapi import document
     from gatepost.drivers.installed import version
 
-    settings = load_settings(config or default_config()).settings
-    if settings is None:
-        complain("the settings are invalid", "`gatepost check` names every problem")
-        raise typer.Exit(ExitCode.SETTINGS)
-    made = document(settings, version("gatepost") or "0")
+    made = document(valid_settings(config or default_config()), version("gatepost") or "0")
     if json:
         say_json(made)
     else:

@@ -6,15 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, new
+from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected
 from gatepost.agent.cli.support.formatting import ago, clock_time, count
 from gatepost.agent.cli.support.output import say, say_json, table
 
-verb = new()
 
-
-@verb.command("backlog")
-def show(
+def backlog_verb(
     gaps: Annotated[bool, typer.Option("--gaps", help="Show which readings were lost, and why.")] = False,
     dead_letters: Annotated[
         bool, typer.Option("--dead-letters", help="Show what brokers refused for good, and why.")

@@ -10,16 +10,12 @@ import msgspec
 import typer
 
 from gatepost.agent.cli import DEFAULT_CONFIG, default_config
-from gatepost.agent.cli.support.agent_access import Config, Json, load_settings, new
+from gatepost.agent.cli.support.agent_access import Config, Json, load_settings
 from gatepost.agent.cli.support.formatting import count, size
 from gatepost.agent.cli.support.output import complain, say, say_json
 
-verb = new()
-restore_verb = new()
 
-
-@verb.command("backup")
-def backup(
+def backup_verb(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", readable=False, help="The backup, such as ward-7.tar.gz; a new file.")
     ],
@@ -57,8 +53,7 @@ def backup(
         complain(f"not in it, though the settings name it: {path}", "keep a copy of it yourself")
 
 
-@restore_verb.command("restore")
-def restore(
+def restore_verb(
     file: Annotated[Path, typer.Argument(metavar="FILE", readable=False, help="The backup.")],
     gateway: Annotated[
         str | None, typer.Option("--gateway-id", metavar="ID", help="Another id for this box; default: as it was.")

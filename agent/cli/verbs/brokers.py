@@ -10,13 +10,11 @@ from typer.core import TyperGroup
 
 from gatepost.agent.cli.support.agent_access import Config, Json, Socket, broker_names, connected, new
 from gatepost.agent.cli.support.formatting import ago, count, span
-from gatepost.agent.cli.support.output import say, say_json, state, table
+from gatepost.agent.cli.support.output import labelled, say, say_json, state, table
 from gatepost.agent.core.errors import GatepostError
 from gatepost.client import GatewayClient
 
 Name = Annotated[str, typer.Argument(help="The broker's name in the settings.", autocompletion=broker_names)]
-
-LABEL = 10
 
 
 class BrokerVerbs(TyperGroup):
@@ -26,10 +24,10 @@ class BrokerVerbs(TyperGroup):
         return super().resolve_command(ctx, args if args[0] in self.commands else ["show", *args])
 
 
-verb = new(invoke_without_command=True, cls=BrokerVerbs)
+brokers_verb = new(invoke_without_command=True, cls=BrokerVerbs)
 
 
-@verb.callback()
+@brokers_verb.callback()
 def brokers(ctx: typer.Context, socket: Socket = None, config: Config = None, json: Json = False) -> None:
     """Show the brokers and what each is owed, or connect one.
 
@@ -58,7 +56,7 @@ def brokers(ctx: typer.Context, socket: Socket = None, config: Config = None, js
     table(("broker", "state", "address", "owed", "oldest", "why"), rows, ("state",), ("why", "address"))
 
 
-@verb.command(hidden=True)
+@brokers_verb.command(hidden=True)
 def show(ctx: typer.Context, name: Name, socket: Socket = None, config: Config = None, json: Json = False) -> None:
     """Explain a broker: why it is as it is, and what it was sent.
 
@@ -85,12 +83,10 @@ def show(ctx: typer.Context, name: Name, socket: Socket = None, config: Config =
         ("attempts", f"{count(broker['attempts'])}, {count(broker['connects'])} connected{again}"),
     ]
     say(f"{broker['name']}: {state(broker['state'])} {ago(broker['since'])}")
-    for label, text in lines:
-        if text:
-            say(f"  {label:{LABEL}}{text}", LABEL + 2)
+    labelled(lines)
 
 
-@verb.command()
+@brokers_verb.command()
 def connect(ctx: typer.Context, name: Name, socket: Socket = None, config: Config = None, json: Json = False) -> None:
     """Connect a broker that was disconnected.
 
@@ -102,7 +98,7 @@ def connect(ctx: typer.Context, name: Name, socket: Socket = None, config: Confi
     _say(client.connect_broker(name), wants_json)
 
 
-@verb.command()
+@brokers_verb.command()
 def disconnect(
     ctx: typer.Context, name: Name, socket: Socket = None, config: Config = None, json: Json = False
 ) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from gatepost.agent.cli import default_config
-from gatepost.agent.cli.support.agent_access import Config, Json, load_settings, new
+from gatepost.agent.cli.support.agent_access import Config, Json, load_settings
 from gatepost.agent.cli.support.formatting import count
 from gatepost.agent.cli.support.output import say, say_json
 from gatepost.agent.process.exits import ExitCode
@@ -18,11 +18,8 @@ from gatepost.agent.process.exits import ExitCode
 MAIN_FILE = "gatepost.yaml"
 OF_THE_SERVICE = Path("/run/credentials/gatepost.service")  # what systemd gave the running service; root may look
 
-verb = new()
 
-
-@verb.command("check")
-def check(
+def check_verb(
     path: Annotated[
         Path | None, typer.Argument(readable=False, help="The settings; default: those of --config.")
     ] = None,

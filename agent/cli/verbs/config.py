@@ -8,15 +8,12 @@ from typing import Annotated
 import typer
 
 from gatepost.agent.cli import default_config
-from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, load_settings, new
+from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, load_settings
 from gatepost.agent.cli.support.output import complain, say, say_json, screen, table
 from gatepost.agent.process.exits import ExitCode
 
-verb = new()
 
-
-@verb.command("config")
-def show(
+def config_verb(
     running: Annotated[
         bool, typer.Option("--running", help="Ask the agent for the settings in force instead of reading the files.")
     ] = False,

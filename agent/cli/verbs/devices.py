@@ -7,20 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, device_names, new
+from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, device_names
 from gatepost.agent.cli.support.formatting import ago, count, since, span
-from gatepost.agent.cli.support.output import say, say_json, state, table
+from gatepost.agent.cli.support.output import labelled, say, say_json, state, table
 
 BELOW = ("why", "port", "driver")
 PATHS = ("port",)
-LABEL = 10
 STOPPED = "monitoring-stopped"
 
-verb = new()
 
-
-@verb.command("devices")
-def show(
+def devices_verb(
     device: Annotated[str | None, typer.Argument(help="Explain only this one.", autocompletion=device_names)] = None,
     socket: Socket = None,
     config: Config = None,
@@ -93,9 +89,7 @@ def explain(device: Mapping[str, Any]) -> None:
     ]
     lines += [("fault", f"{kind}: {count(number)}") for kind, number in (device.get("faults") or {}).items() if number]
     lines += [("command", _command(command)) for command in device.get("commands") or []]
-    for label, text in lines:
-        if text:
-            say(f"  {label:{LABEL}}{text}", LABEL + 2)
+    labelled(lines)
 
 
 def _command(command: dict[str, Any]) -> str:

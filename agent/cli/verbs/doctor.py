@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from gatepost.agent.cli import default_config
-from gatepost.agent.cli.support.agent_access import Config, Json, Socket, find_socket, load_settings, new
+from gatepost.agent.cli.support.agent_access import Config, Json, Socket, find_socket, load_settings
 from gatepost.agent.cli.support.agent_access import connected as client_of
 from gatepost.agent.cli.support.formatting import count
 from gatepost.agent.cli.support.output import coloured, say, say_json
@@ -22,11 +22,8 @@ from gatepost.client import GatewayError, NoAgent
 
 COLOURS = {"problem": "31", "warning": "33", "note": "36"}
 
-verb = new()
 
-
-@verb.command("doctor")
-def examine(
+def doctor_verb(
     bundle: Annotated[
         Path | None,
         typer.Option("--bundle", metavar="FILE.tar.gz", help="Write a file for support: no secrets, no patients."),

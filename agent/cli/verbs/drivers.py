@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from gatepost.agent.cli.support.agent_access import Json, new
+from gatepost.agent.cli.support.agent_access import Json
 from gatepost.agent.cli.support.option_help import options
 from gatepost.agent.cli.support.output import say, say_as_is, say_json, table
 from gatepost.agent.core.errors import NotFound
@@ -17,11 +17,8 @@ from gatepost.drivers.driver import Command, Driver, Registry
 INDENT = 13
 SCREEN = 70
 
-verb = new()
 
-
-@verb.command("drivers")
-def show(
+def drivers_verb(
     name: Annotated[str | None, typer.Argument(help="Explain only this one.")] = None,
     json: Json = False,
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gatepost.agent.cli.support.agent_access import Config, Json, OfDevice, Socket, broker_names, connected, new
+from gatepost.agent.cli.support.agent_access import Config, Json, OfDevice, Socket, broker_names, connected
 from gatepost.agent.cli.support.export_part import ExportMark, part_file
 from gatepost.agent.cli.support.export_stick import export_stick
 from gatepost.agent.cli.support.export_writers import appended, output
@@ -25,8 +25,6 @@ from gatepost.client.retries import retried
 
 PAGE = 1000
 
-verb = new()
-
 
 class ExportFormat(StrEnum):
     CSV = "csv"
@@ -34,8 +32,7 @@ class ExportFormat(StrEnum):
     PARQUET = "parquet"
 
 
-@verb.command("export")
-def export(
+def export_verb(
     file: Annotated[
         str | None, typer.Argument(metavar="[FILE]", help="The file to write; - is the standard output.")
     ] = None,

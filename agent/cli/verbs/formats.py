@@ -10,14 +10,13 @@ import orjson
 import typer
 
 from gatepost.agent.cli import default_config
-from gatepost.agent.cli.support.agent_access import Config, Json, load_settings, new
+from gatepost.agent.cli.support.agent_access import Config, Json, configured_device, load_settings, valid_settings
 from gatepost.agent.cli.support.option_help import options
-from gatepost.agent.cli.support.output import complain, say, say_as_is, say_json, table
+from gatepost.agent.cli.support.output import say, say_as_is, say_json, table
 from gatepost.agent.cli.support.sample_reading import sample_commands, sample_reading
 from gatepost.agent.commands.authorization import permitted
 from gatepost.agent.core.errors import NotFound
 from gatepost.agent.device_profiles import set_limits
-from gatepost.agent.process.exits import ExitCode
 from gatepost.agent.settings.problem import perhaps
 from gatepost.agent.settings.topic_templates import DEFAULTS, own_templates
 from gatepost.agent.uplink.formats import catalogue
@@ -43,11 +42,8 @@ SAMPLE: dict[str, Any] = {
     "flags": [],
 }
 
-verb = new()
 
-
-@verb.command("formats")
-def show(
+def formats_verb(
     name: Annotated[str | None, typer.Argument(help="Explain only this one.")] = None,
     sample: Annotated[bool, typer.Option("--sample", help="Print the messages of a reading.")] = False,
     device: Annotated[str | None, typer.Option("--device", "-d", help="With --sample: a configured device.")] = None,
@@ -130,14 +126,8 @@ def _first_device(name: str, config: Path) -> str | None:
 
 def _configured(name: str, device: str, config: Path) -> list[dict[str, Any]]:
     """As `_sample`, of a device of the settings, and for the first broker that has the format."""
-    settings = load_settings(config).settings
-    if settings is None:
-        complain("the settings are invalid", "`gatepost check` names every problem")
-        raise typer.Exit(ExitCode.SETTINGS)
-    if device not in settings.devices:
-        hint = perhaps(device, settings.devices) or "`gatepost config` shows them"
-        raise NotFound(f"there is no device {device} in the settings", hint)
-    one = settings.devices[device]
+    settings = valid_settings(config)
+    one = configured_device(settings, device)
     broker: dict[str, Any] = {"format": name, "qos": 1, "options": {}}
     for each in settings.brokers.values():
         if each.format == name:

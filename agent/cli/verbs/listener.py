@@ -6,14 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, new
+from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected
 from gatepost.agent.cli.support.output import say, say_json, table
 
-verb = new()
 
-
-@verb.command("listener")
-def listener(
+def listener_verb(
     hang_up: Annotated[
         str | None, typer.Option("--hang-up", metavar="DEVICE", help="End the connections of this device.")
     ] = None,

@@ -6,15 +6,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from gatepost.agent.cli.support.agent_access import Config, Json, OfDevice, Socket, connected, new
+from gatepost.agent.cli.support.agent_access import Config, Json, OfDevice, Socket, connected
 from gatepost.agent.cli.support.output import complain, say_as_is, say_json, say_line
 from gatepost.client import GatewayError
 
-verb = new()
 
-
-@verb.command("logs")
-def show(
+def logs_verb(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Then print new lines as they are written.")] = False,
     level: Annotated[
         Literal["debug", "info", "warning", "error"], typer.Option("--level", "-l", help="The lowest level.")

@@ -7,18 +7,15 @@ from typing import Annotated
 
 import typer
 
-from gatepost.agent.cli.support.agent_access import Config, Json, Socket, broker_names, connected, new
+from gatepost.agent.cli.support.agent_access import Config, Json, Socket, broker_names, connected
 from gatepost.agent.cli.support.formatting import size
 from gatepost.agent.cli.support.output import say, say_json
 from gatepost.agent.core.named_files import read_given
 
 LARGEST = 1 << 20  # octets: what a request of the API may hold
 
-verb = new()
 
-
-@verb.command("publish")
-def publish(
+def publish_verb(
     broker: Annotated[str, typer.Argument(help="`gatepost brokers` lists them.", autocompletion=broker_names)],
     topic: Annotated[str, typer.Argument(help="One topic, without + and #.")],
     payload: Annotated[str | None, typer.Argument(help="The text to send as it is; or use --file.")] = None,

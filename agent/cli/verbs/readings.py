@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gatepost.agent.cli.support.agent_access import Config, Json, OfDevice, Socket, connected, new
+from gatepost.agent.cli.support.agent_access import Config, Json, OfDevice, Socket, connected
 from gatepost.agent.cli.support.formatting import clock_time, quantity
 from gatepost.agent.cli.support.output import complain, say, say_json, say_line, table
 from gatepost.agent.core.views import PAYLOAD_MEMBERS
@@ -17,11 +17,8 @@ PAGE = 1000
 COLUMNS = ("time", "device", "values", "flags")
 BELOW = ("flags", "values")
 
-verb = new()
 
-
-@verb.command("readings")
-def show(
+def readings_verb(
     device: OfDevice = None,
     metric: Annotated[str | None, typer.Option("--metric", "-m", help="Only of this metric_type.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Show at most this many stored ones.")] = 20,

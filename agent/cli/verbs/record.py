@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,18 +10,15 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, device_names, new
+from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, device_names
 from gatepost.agent.cli.support.output import complain, say, say_json
-from gatepost.agent.cli.support.progress_line import progress
+from gatepost.agent.cli.support.progress_line import progress, seconds_of
 from gatepost.agent.core.errors import GatepostError
 from gatepost.agent.process.exits import ExitCode
 from gatepost.client import GatewayError
 
-verb = new()
 
-
-@verb.command("record")
-def record(
+def record_verb(
     device: Annotated[str, typer.Argument(help="`gatepost devices` lists them.", autocompletion=device_names)],
     file: Annotated[Path, typer.Argument(help="The file to write (JSON lines); it must not exist yet.")],
     duration: Annotated[
@@ -42,7 +40,7 @@ def record(
     Example:
       gatepost record oximeter-1 oximeter.rec --for 1m
     """
-    seconds = _seconds(duration)
+    seconds = None if duration is None else seconds_of(duration, math.inf)
     client = connected(socket, config)
     client.device(device)  # says so when there is none
     tally = {"heard": 0, "said": 0, "notes": 0, "octets": 0}
@@ -109,17 +107,3 @@ def _count(moment: dict[str, Any], tally: dict[str, int]) -> None:
         tally["said"] += 1
     elif "note" in moment:
         tally["notes"] += 1
-
-
-def _seconds(duration: str | None) -> float | None:
-    from gatepost.agent.settings.units import parse_duration
-
-    if duration is None:
-        return None
-    try:
-        seconds = parse_duration(duration)
-    except ValueError as wrong:
-        raise typer.BadParameter(f"--for: {wrong}") from None
-    if seconds <= 0:
-        raise typer.BadParameter("--for must be more than 0")
-    return seconds

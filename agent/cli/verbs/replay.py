@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import msgspec
 import typer
 
-from gatepost.agent.cli.support.agent_access import Json, new
+from gatepost.agent.cli.support.agent_access import Json
 from gatepost.agent.cli.support.driver_options import parse_driver_options
 from gatepost.agent.cli.support.formatting import count, quantity
 from gatepost.agent.cli.support.output import complain, say, say_line
@@ -22,11 +22,8 @@ if TYPE_CHECKING:
     from gatepost.drivers.reading import Reading, Reply
     from gatepost.drivers.recording import RecordedMoment, RecordingHeader
 
-verb = new()
 
-
-@verb.command("replay")
-def replay(
+def replay_verb(
     file: Annotated[Path, typer.Argument(help="The recording.")],
     driver: Annotated[str | None, typer.Option("--driver", help="Use this driver instead of the recorded one.")] = None,
     option: Annotated[

@@ -8,12 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from gatepost.agent.cli import default_config
-from gatepost.agent.cli.support.agent_access import Config, Json, load_settings, new
-from gatepost.agent.cli.support.output import complain, say, say_json, table
-from gatepost.agent.core.errors import NotFound
-from gatepost.agent.process.exits import ExitCode
+from gatepost.agent.cli.support.agent_access import Config, Json, configured_device, valid_settings
+from gatepost.agent.cli.support.output import say, say_json, table
 from gatepost.agent.settings.model import BrokerSettings, RouteRule, Settings
-from gatepost.agent.settings.problem import perhaps
 from gatepost.agent.settings.rules.formats import WAVEFORM_METRICS, carries_waveforms
 from gatepost.agent.settings.topic_templates import own_templates
 from gatepost.agent.uplink.broker_format import options_of
@@ -24,11 +21,8 @@ from gatepost.agent.uplink.topics import BrokerTopics
 
 ANY_METRIC = "(any)"
 
-verb = new()
 
-
-@verb.command("routes")
-def show(
+def routes_verb(
     device: Annotated[str, typer.Argument(help="A configured device.")],
     metric: Annotated[list[str] | None, typer.Option("--metric", "-m", help="Only this metric type.")] = None,
     config: Config = None,
@@ -43,15 +37,8 @@ def show(
     Example:
       gatepost routes cuff-3 --metric blood_pressure
     """
-    loaded = load_settings(config or default_config())
-    settings = loaded.settings
-    if settings is None:
-        complain("the settings are invalid", "`gatepost check` names every problem")
-        raise typer.Exit(ExitCode.SETTINGS)
-    if device not in settings.devices:
-        hint = perhaps(device, settings.devices) or "`gatepost config` shows them"
-        raise NotFound(f"there is no device {device} in the settings", hint)
-    metrics = metric or _metrics(settings.devices[device].driver)
+    settings = valid_settings(config or default_config())
+    metrics = metric or _metrics(configured_device(settings, device).driver)
     rows = [row for name in settings.brokers for row in _of_broker(settings, name, device, metrics)]
     if json:
         say_json({"device": device, "routes": rows})

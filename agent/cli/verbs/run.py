@@ -7,14 +7,10 @@ from typing import Annotated
 import typer
 
 from gatepost.agent.cli import default_config
-from gatepost.agent.cli.support.agent_access import Config, new
-
-verb = new()
-demo_verb = new()
+from gatepost.agent.cli.support.agent_access import Config
 
 
-@verb.command("run")
-def run(config: Config = None) -> None:
+def run_verb(config: Config = None) -> None:
     """Run the agent in the foreground, until SIGTERM or Ctrl-C.
 
     SIGHUP reads the settings again. conf.d/*.yaml beside the settings is merged after them. This is what the
@@ -30,8 +26,7 @@ def run(config: Config = None) -> None:
     raise typer.Exit(run_agent(config or default_config(), ProcessSignals()))
 
 
-@demo_verb.command("demo")
-def demo(
+def demo_verb(
     seconds: Annotated[float | None, typer.Option("--seconds", min=1, help="End after this many seconds.")] = None,
     away: Annotated[
         float, typer.Option("--away", min=0, help="Stop the broker now and then for this many seconds; 0 = never.")

@@ -13,10 +13,10 @@ Write = Annotated[
     typer.Option("--write", metavar="NAME", help="Write the drop as conf.d/NAME.yaml beside the settings."),
 ]
 
-verb = new(no_args_is_help=True)
+scan_verb = new(no_args_is_help=True)
 
 
-@verb.callback()
+@scan_verb.callback()
 def scan() -> None:
     """Find devices, the driver for each, and its settings.
 
@@ -27,7 +27,7 @@ def scan() -> None:
     """
 
 
-@verb.command()
+@scan_verb.command()
 def ble(
     duration: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long to scan.")] = "15s",
     adapter: Annotated[str | None, typer.Option("--adapter", help="Such as hci0; default: any that is on.")] = None,
@@ -57,7 +57,7 @@ def ble(
     run(duration, adapter, device or [], everything, write, socket, config, json)
 
 
-@verb.command()
+@scan_verb.command()
 def serial(
     duration: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long a port may be silent.")] = "3s",
     port: Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, device_names, new
+from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, device_names
 from gatepost.agent.cli.support.formatting import plain, quantity, span
 from gatepost.agent.cli.support.output import complain, say, say_json, state
 from gatepost.agent.cli.verbs.devices import explain
@@ -23,11 +23,8 @@ STATUS = {"id", "status", "condition", "driver", "readings"}  # those of status
 GATEWAY_STATUS = {"gateway_id", "version", "started", "uptime", "settings"}
 WAIT = 35.0  # seconds: beyond the agent's own limit as it comes, so that its answer is the one that is told
 
-verb = new()
 
-
-@verb.command("send")
-def send(
+def send_verb(
     target: Annotated[
         str,
         typer.Argument(metavar="DEVICE|gateway", help="A device, or the word gateway.", autocompletion=device_names),

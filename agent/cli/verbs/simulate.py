@@ -10,18 +10,15 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from gatepost.agent.cli.support.agent_access import Json, new
+from gatepost.agent.cli.support.agent_access import Json
 from gatepost.agent.cli.support.driver_options import parse_driver_options
 from gatepost.agent.cli.support.output import say, say_line
 from gatepost.agent.cli.verbs.drivers import unknown
 from gatepost.agent.core.errors import GatepostError
 from gatepost.drivers.driver import Driver, Registry
 
-verb = new()
 
-
-@verb.command("simulate")
-def simulate(
+def simulate_verb(
     drivers: Annotated[list[str], typer.Argument(metavar="DRIVER...", help="`gatepost drivers` lists them.")],
     link: Annotated[
         Path | None, typer.Option("--link", help="Serial: where the device appears, a symbolic link; 1-wire: a folder.")

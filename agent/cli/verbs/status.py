@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, new
+from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected
 from gatepost.agent.cli.support.formatting import ago, count, size, span
 from gatepost.agent.cli.support.output import say, say_json, state, table
 from gatepost.agent.cli.verbs.brokers import address, owed
@@ -12,11 +12,8 @@ from gatepost.agent.cli.verbs.devices import BELOW, PATHS, rows
 
 LABEL = 10
 
-verb = new()
 
-
-@verb.command("status")
-def show(socket: Socket = None, config: Config = None, json: Json = False) -> None:
+def status_verb(socket: Socket = None, config: Config = None, json: Json = False) -> None:
     """Show the agent on one screen.
 
     Clock, store, settings, devices, brokers and what they are owed.

@@ -23,10 +23,10 @@ Named = Annotated[
     Path | None, typer.Argument(metavar="[PATH]", readable=False, help="The database; default: that of the settings.")
 ]
 
-verb = new(no_args_is_help=True)
+store_verb = new(no_args_is_help=True)
 
 
-@verb.callback()
+@store_verb.callback()
 def store() -> None:
     """Check or repair the database of an agent that is stopped.
 
@@ -36,7 +36,7 @@ def store() -> None:
     """
 
 
-@verb.command()
+@store_verb.command()
 def check(path: Named = None, config: Config = None, json: Json = False) -> None:
     """Read everything and verify every checksum; changes nothing. Exit code 1 when it is damaged.
 
@@ -53,7 +53,7 @@ def check(path: Named = None, config: Config = None, json: Json = False) -> None
         raise typer.Exit(ExitCode.FAILED)
 
 
-@verb.command()
+@store_verb.command()
 def repair(path: Named = None, config: Config = None, json: Json = False) -> None:
     """Save what can be read of a damaged database into a new one.
 

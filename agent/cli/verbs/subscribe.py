@@ -9,17 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from gatepost.agent.cli.support.agent_access import Config, Json, Socket, broker_names, connected, new
+from gatepost.agent.cli.support.agent_access import Config, Json, Socket, broker_names, connected
 from gatepost.agent.cli.support.formatting import clock_time
 from gatepost.agent.cli.support.output import complain, say_as_is, say_line
 from gatepost.agent.core.printable import printable
 from gatepost.client import GatewayClient, GatewayError
 
-verb = new()
 
-
-@verb.command("subscribe")
-def subscribe(
+def subscribe_verb(
     broker: Annotated[str, typer.Argument(help="`gatepost brokers` lists them.", autocompletion=broker_names)],
     topic: Annotated[str, typer.Argument(help="A topic, or a filter with + and #.")],
     qos: Annotated[int, typer.Option("--qos", min=0, max=2, help="Quality of service.")] = 0,

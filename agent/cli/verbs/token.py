@@ -21,10 +21,10 @@ class TokenRole(StrEnum):
 Kiosk = Annotated[bool, typer.Option("--kiosk", help="For a board on a wall: a viewer that stays signed in.")]
 AsRole = Annotated[TokenRole, typer.Option("--role", help="Its rights: read, also send commands, or everything.")]
 
-verb = new(no_args_is_help=True)
+token_verb = new(no_args_is_help=True)
 
 
-@verb.callback()
+@token_verb.callback()
 def token() -> None:
     """Make, list and revoke tokens.
 
@@ -36,7 +36,7 @@ def token() -> None:
     """
 
 
-@verb.command()
+@token_verb.command()
 def create(
     role: Annotated[
         TokenRole | None, typer.Option("--role", help="Its rights: read, also send commands, or everything.")
@@ -88,7 +88,7 @@ def create(
     typer.echo(f"{_role(made)} {made['name']}, {until}; it is not shown again", err=True)
 
 
-@verb.command("list")
+@token_verb.command("list")
 def every(socket: Socket = None, config: Config = None, json: Json = False) -> None:
     """List the tokens; their secrets are not kept.
 
@@ -120,7 +120,7 @@ def every(socket: Socket = None, config: Config = None, json: Json = False) -> N
     table(columns, rows, below=["SUBSCRIBE", "PUBLISH"])
 
 
-@verb.command()
+@token_verb.command()
 def revoke(
     ident: Annotated[str, typer.Argument(metavar="ID", help="As `gatepost token list` shows it.")],
     socket: Socket = None,
@@ -142,7 +142,7 @@ def revoke(
         say(f"revoked: {_role(was)} {was['name']}")
 
 
-@verb.command()
+@token_verb.command()
 def sessions(socket: Socket = None, config: Config = None, json: Json = False) -> None:
     """List who is signed in with a browser.
 
@@ -164,7 +164,7 @@ def sessions(socket: Socket = None, config: Config = None, json: Json = False) -
     table(["ID", "NAME", "ROLE", "ADDRESS", "SINCE", "LAST USE"], rows)
 
 
-@verb.command("end-session")
+@token_verb.command("end-session")
 def end_session(
     ident: Annotated[str, typer.Argument(metavar="ID", help="As `gatepost token sessions` shows it.")],
     socket: Socket = None,
@@ -184,7 +184,7 @@ def end_session(
         say(f"ended: {was['id']}")
 
 
-@verb.command()
+@token_verb.command()
 def browser(
     role: AsRole = TokenRole.OPERATOR,
     kiosk: Kiosk = False,

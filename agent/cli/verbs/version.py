@@ -10,17 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
-from gatepost.agent.cli.support.agent_access import Json, new
+from gatepost.agent.cli.support.agent_access import Json
 from gatepost.agent.cli.support.output import say, say_as_is, say_json
 
 LIBRARIES = ("gmqtt", "aiosqlite", "msgspec", "orjson", "pyserial", "uvicorn", "uvloop")
 
-verb = new()
-completion_verb = new()
 
-
-@verb.command("version")
-def show(json: Json = False) -> None:
+def version_verb(json: Json = False) -> None:
     """Print the versions of gatepost, Python, SQLite and the system.
 
     \b
@@ -58,8 +54,7 @@ class ShellName(StrEnum):
     FISH = "fish"
 
 
-@completion_verb.command("completion")
-def completion(shell: Annotated[ShellName, typer.Argument(help="The shell.")]) -> None:
+def completion_verb(shell: Annotated[ShellName, typer.Argument(help="The shell.")]) -> None:
     """Print the completion script of a shell.
 
     It completes names of devices and brokers where the running agent answers at once.
