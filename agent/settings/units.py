@@ -137,7 +137,8 @@ def _wrong(kind: str, text: str, usual: str) -> WrongUnit:
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         return WrongUnit(f"{text} has no unit", f"write {text}{usual} if that is meant (units: {_EXAMPLES[kind]})")
     if kind != "rate" and re.fullmatch(r"[0-9]+(:[0-9]+)+", text):
-        return WrongUnit(f"{text} is not a {kind}", f"write it with units: {_EXAMPLES[kind]}, 1h30m")
+        more = ", 1h30m" if kind == "duration" else ""
+        return WrongUnit(f"{text} is not a {kind}", f"write it with units: {_EXAMPLES[kind]}{more}")
     if text.startswith("-"):
         return WrongUnit(f"a {kind} cannot be negative", f"write it like {_EXAMPLES[kind]}")
     spelling = _respell(kind, text)

@@ -28,7 +28,10 @@ def split_url(url: str, scheme: str, known: Collection[str], example: str) -> tu
         host = port = None
     if not url.startswith(scheme) or not host or not port:
         raise ValueError(f"expected {scheme}HOST:PORT, {example}")
+    if "@" in parts.netloc:
+        raise ValueError(f"a {scheme} URL must not hold a user name or password, {example}")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if unknown := min(options.keys() - set(known), default=None):
-        raise ValueError(f"{scheme} takes no option {unknown[:32]!r}; it takes {', '.join(sorted(known))}")
+        taken = ", ".join(sorted(known)) or "none"
+        raise ValueError(f"{scheme} takes no option {unknown[:32]!r}; options that may stand there: {taken}")
     return host, port, options

@@ -93,6 +93,8 @@ def test_a_wrong_item_does_not_shift_the_places_of_the_others(read):
         ("{commands: 'in/{device}-x'}", "bad-topic", "level of its own"),
         ("{commands: '{device}/{device}'}", "bad-topic", "level of its own"),
         ("{data: 'devices/{device}/commands'}", "bad-topic", "same topic as commands"),
+        ("{data: 'devices/{gateway}/commands'}", "bad-topic", "same topic as commands"),
+        ("{gateway_events: 'in/{gateway}', commands: 'in/{device}'}", "bad-topic", "same topic as commands"),
     ],
 )
 def test_topics(read, topics, code, part):
@@ -143,6 +145,14 @@ def test_good_topics(read, topics):
             "w 1:63 format-limit brokers.a.topics.data",
         ),
         ({"routes": "[{topic: 'x/{nurse}'}]"}, "1:49 bad-topic brokers.a.routes.0.topic"),
+        ({"routes": "[{topic: 'x/{'}]"}, "1:49 bad-topic brokers.a.routes.0.topic"),
+        ({"routes": "[{topic: 'x/{org}'}]"}, "1:49 bad-topic brokers.a.routes.0.topic"),
+        ({"routes": "[{topic: 'devices/{device}/commands'}]"}, "1:49 bad-topic brokers.a.routes.0.topic"),
+        ({"routes": "[{topic: 'gateways/{gateway}/commands'}]"}, "1:49 bad-topic brokers.a.routes.0.topic"),
+        (
+            {"layout": "gateway", "topics": "{data: 'gateways/{gateway}/devices/{device}/commands'}"},
+            "1:64 bad-topic brokers.a.topics.data",
+        ),
         (
             {"format": "sparkplug", "topics": "{data: x}", "options": "{primary_host: h}"},
             "1:66 bad-topic brokers.a.topics.data",

@@ -38,6 +38,15 @@ def test_the_other_must_listen_and_have_the_same_driver(problems):
     assert ("bad-option", "devices.bed.options.via") in problems(other + BED % "ward")
 
 
+@pytest.mark.parametrize(
+    "port", ["lisen://127.0.0.1:2575?allow=10.0.0.0/8", "listen:/127.0.0.1", "listen://127.0.0.1:2575"]
+)
+def test_a_mistyped_port_is_told_once(problems, port):
+    assert problems(WARD.replace("listen://127.0.0.1:2575?allow=10.0.0.0/8", port) + BED % "ward") == {
+        ("bad-port", "devices.ward.port")
+    }
+
+
 def test_it_has_no_port_of_its_own_and_says_what_is_meant(problems):
     both = BED.replace("driver", "port: /dev/ttyS1, driver") % "ward"
     assert problems(WARD + both) == {("bad-option", "devices.bed.port")}

@@ -25,7 +25,12 @@ def device(rest: str, driver: str = "printer") -> str:
             "bad-port devices.p.port",
             "for example socket://",
         ),
-        (device("port: »'loop://?logging=debug'"), "bad-port devices.p.port", "options that may stand there: none"),
+        (device("port: »'loop://?logging=debug'"), "bad-port devices.p.port", "takes no options; write loop://"),
+        (device("port: »'socket://10.0.0.5'"), "bad-port devices.p.port", "expected socket://HOST:PORT"),
+        (device("port: »'socket://10.0.0.5:70000'"), "bad-port devices.p.port", "expected socket://HOST:PORT"),
+        (device("port: »'rfc2217://x?foo=1'"), "bad-port devices.p.port", "expected rfc2217://HOST:PORT"),
+        (device("port: »'rfc2217://x:1?foo=1'"), "bad-port devices.p.port", "stand there: ign_set_control, poll"),
+        (device("port: »'socket://u:pw@x:1'"), "bad-port devices.p.port", "must not hold a user name or password"),
         (device("port: /dev/p, stopbits: »1.2"), "bad-choice devices.p.stopbits", ""),
         (device("port: /dev/p, parity: »evn"), "bad-choice devices.p.parity", "did you mean even?"),
         ("devices:\n  p:\n  driver: »clip", "wrong-type devices.driver", "indent it further"),
@@ -44,7 +49,7 @@ def test_rules(read, text, expected, hint):
     text, place = marked(text)
     loaded = read(text)
     assert told(loaded) == [f"{'w ' if expected.startswith('w ') else ''}{place} {expected.removeprefix('w ')}"]
-    assert hint in loaded.problems[0].hint
+    assert hint in f"{loaded.problems[0].message}; {loaded.problems[0].hint}"
 
 
 @pytest.mark.parametrize(

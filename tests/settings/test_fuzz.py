@@ -88,6 +88,10 @@ SECTIONS = st.fixed_dictionaries(
             max_size=3,
         ),
         "commands": st.dictionaries(st.sampled_from(["allow", "signing"]), TREES, max_size=2),
+        "fleet": st.dictionaries(st.sampled_from(["broker", "keys", "allow"]), TREES, max_size=2)
+        | st.fixed_dictionaries(
+            {"keys": st.lists(st.dictionaries(st.sampled_from(["id", "ed25519"]), WORDS, max_size=2), max_size=3)}
+        ),
         "api": st.dictionaries(st.sampled_from(["listen", "socket"]), SCALARS, max_size=2),
     },
 )
@@ -110,7 +114,17 @@ def test_any_environment(name, value, tmp_path, registry):
 
 
 @pytest.mark.parametrize(
-    "text", ["a: &x\n", "{[}", "? ", "a: |\n\tb", '"\\UFFFFFFFF"', '"\\ud800"', "%TAG ! x\n---\n!a b"]
+    "text",
+    [
+        "fleet: {keys: [{id: a}, {ed25519: a}, {}]}",
+        "a: &x\n",
+        "{[}",
+        "? ",
+        "a: |\n\tb",
+        '"\\UFFFFFFFF"',
+        '"\\ud800"',
+        "%TAG ! x\n---\n!a b",
+    ],
 )
 def test_known_corners(text, tmp_path, registry):
     judge(text.encode(), b"", tmp_path, registry)

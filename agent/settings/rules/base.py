@@ -91,6 +91,8 @@ def check_paths(rules: RuleContext) -> None:
     paths: list[tuple[Path, Any]] = [(("gateway", "state_dir"), rules.section("gateway").get("state_dir"))]
     paths += [(("api", "socket"), rules.section("api").get("socket"))]
     paths += [(("api", "tls", key), rules.section("api", "tls").get(key)) for key in ("cert", "key")]
+    secret_dirs = enumerate(rules.section("api").get("secret_dirs") or [])
+    paths += [(("api", "secret_dirs", str(index)), path) for index, path in secret_dirs]
     paths += [(("api", "jwt", "jwks_file"), rules.section("api", "jwt").get("jwks_file"))]
     for name in rules.section("brokers"):
         tls = rules.section("brokers", name, "tls")

@@ -7,10 +7,10 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from gatepost.agent.settings.problem import Path, closest, listed, quoted
+from gatepost.agent.settings.problem import Path, closest, quoted
 from gatepost.agent.settings.rules.base import RuleContext
 from gatepost.agent.settings.rules.formats import format_of
-from gatepost.agent.settings.topic_templates import TOPICS, TopicDefault
+from gatepost.agent.settings.topic_templates import HEARS_ITSELF, TOPICS, all_templates, meeting, template_fault
 
 PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 _MEANT = {"tcp": "mqtt", "ssl": "mqtts", "tls": "mqtts", "http": "ws", "https": "wss"}
@@ -74,9 +74,9 @@ def check_topics(rules: RuleContext, path: Path) -> None:
     """Overridden topics: known keys and placeholders, publishable, and never one that is also subscribed to."""
     topics = rules.section(*path, "topics")
     kind = format_of(rules, path)
-    used: dict[str, list[str]] = {}
-    for key, topic in TOPICS.items():
-        used.setdefault(topics.get(key, topic.default), []).append(key)
+    gateway = rules.section("gateway")
+    templates = all_templates(rules.section(*path).get("layout", ""), kind.default_topics if kind else {}, topics)
+    defaults = {key: text for key, text in templates.items() if key not in topics}  # of two of one's own one is told
     for key, text in topics.items():
         here = (*path, "topics", key)
         if key not in TOPICS:
@@ -88,36 +88,10 @@ def check_topics(rules: RuleContext, path: Path) -> None:
             message = f"format {kind.name} fixes this topic"
             rules.error(here, "bad-topic", message, "remove it; docs/upstream.md has its topics")
             continue
-        wrong = _topic_fault(key, text, TOPICS[key], rules.section("gateway"))
-        if wrong:
+        if wrong := template_fault(key, text, gateway):
             rules.error(here, "bad-topic", *wrong)
-        for other in used[text]:
-            if TOPICS[other].subscribed != TOPICS[key].subscribed:
-                hint = "the gateway would hear itself; choose another topic"
-                rules.error(here, "bad-topic", f"the same topic as {other}", hint)
-
-
-def _topic_fault(key: str, text: str, topic: TopicDefault, gateway: dict[str, object]) -> tuple[str, str] | None:
-    used = re.findall(r"\{([^{}]*)\}", text)
-    rest = re.sub(r"\{[^{}]*\}", "", text)
-    unknown = [name for name in used if name not in topic.placeholders]
-    if not text or len(text.encode("utf-8", "replace")) > 1024:
-        return "a topic has 1 to 1024 octets", f"default: {topic.default}"
-    if unknown or "{" in rest or "}" in rest:
-        names = listed(f"{{{name}}}" for name in sorted(topic.placeholders))
-        what = f"{{{unknown[0]}}}" if unknown else "a single brace"
-        return f"{what} cannot be filled in", f"here: {names}"
-    if missing := topic.needs - set(used):
-        return f"{{{min(missing)}}} must stand in it", f"default: {topic.default}"
-    if "org" in used and not gateway.get("organization") and key != "broadcast":
-        return "{org} needs gateway.organization", "set it, or leave {org} out"
-    if text.startswith("$"):
-        return "a topic that starts with $ belongs to the broker", f"default: {topic.default}"
-    if "+" in rest or "#" in rest:
-        return "a topic has no wildcard", "leave + and # out; {device} stands for every device"
-    if topic.subscribed and "device" in used and (text.split("/").count("{device}"), used.count("device")) != (1, 1):
-        return "{device} must be a level of its own, once", f"default: {topic.default}"
-    return None
+        elif other := meeting(key, text, defaults if TOPICS[key].subscribed else templates, gateway):
+            rules.error(here, "bad-topic", f"the same topic as {other}", HEARS_ITSELF)
 
 
 def _check_tls(rules: RuleContext, path: Path, schemes: list[str]) -> None:

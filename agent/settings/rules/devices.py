@@ -216,18 +216,10 @@ def _check_ports(rules: RuleContext) -> None:
         if rules.drivers.get(name) is not None and rules.drivers[name].transport == "w1":
             _only_one(rules, seen, name, f"w1:{port.rstrip('/').removesuffix('/w1_slave').rpartition('/')[2]}", "port")
             continue
-        scheme, mark, _ = port.partition("://")
-        if fault := url_fault(port):
-            near = None if scheme in PORT_URLS else closest(scheme, PORT_URLS)
-            rules.error(path, "bad-port", fault[0], f"did you mean {near}://?" if near else fault[1])
-            continue
-        if not mark and not port.startswith("/"):
-            hint = f"write /dev/{port}" if port.startswith("tty") else "write a path such as /dev/ttyUSB0, or a URL"
-            rules.error(path, "bad-port", f"{quoted(port)} is not a serial port path", hint)
-            continue
-        if scheme == "loop" and mark:  # each loop:// is a loop of its own
-            continue
-        _only_one(rules, seen, name, port if mark else _real(port), "port")
+        if fault := _port_fault(port):
+            rules.error(path, "bad-port", *fault)
+        elif not port.startswith("loop://"):  # each loop:// is a loop of its own
+            _only_one(rules, seen, name, port if "://" in port else _real(port), "port")
 
 
 def _check_addresses(rules: RuleContext) -> None:
@@ -260,12 +252,29 @@ def _check_carriers(rules: RuleContext) -> None:
             near = closest(via, rules.names("devices"))
             hint = f"did you mean {near}?" if near and near != name else "name the device whose port it is"
             rules.error(path, "unknown-device", f"there is no other device {quoted(via)}", hint)
-        elif not port.startswith("listen://") if port else not rules.written(("devices", via, "port")):
+        elif not _may_listen(port) if port else not rules.written(("devices", via, "port")):
             rules.error(path, "bad-option", f"devices.{via} does not listen", "its `port` must be listen://...")
         elif carrier.get("driver") != rules.section("devices", name).get("driver"):
             rules.error(path, "bad-option", f"devices.{via} has another driver", "both must have the same driver")
         if "port" in rules.section("devices", name):
             rules.error(("devices", name, "port"), "bad-option", "a device with `via` has no port", "remove `port`")
+
+
+def _may_listen(port: str) -> bool:
+    """Also where it is no port at all, which is told at the port."""
+    return not port.startswith("/") and (port.startswith("listen://") or bool(_port_fault(port)))
+
+
+def _port_fault(port: str) -> tuple[str, str] | None:
+    """What is wrong with the text of a serial device's port, and what may stand there."""
+    scheme, mark, _ = port.partition("://")
+    if fault := url_fault(port):
+        near = None if scheme in PORT_URLS else closest(scheme, PORT_URLS)
+        return fault[0], f"did you mean {near}://?" if near else fault[1]
+    if not mark and not port.startswith("/"):
+        hint = f"write /dev/{port}" if port.startswith("tty") else "write a path such as /dev/ttyUSB0, or a URL"
+        return f"{quoted(port)} is not a serial port path", hint
+    return None
 
 
 def _only_one(rules: RuleContext, seen: dict[str, str], name: str, place: str, key: str) -> None:

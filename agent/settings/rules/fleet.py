@@ -49,10 +49,12 @@ def _check_keys(rules: RuleContext, keys: list[dict[str, str]]) -> None:
     seen: set[str] = set()
     for index, key in enumerate(keys):
         path = ("fleet", "keys", str(index))
-        if key["id"] in seen:
-            rules.error((*path, "id"), "same-key", f"the key {quoted(key['id'])} stands here twice", "keep one")
-        seen.add(key["id"])
-        if not is_public_key(key["ed25519"]):
+        name, public = key.get("id"), key.get("ed25519")  # one that is missing is told already
+        if name in seen:
+            rules.error((*path, "id"), "same-key", f"the key {quoted(name)} stands here twice", "keep one")
+        if name is not None:
+            seen.add(name)
+        if public is not None and not is_public_key(public):
             rules.error((*path, "ed25519"), "bad-key", "not an Ed25519 public key", KEY_HINT)
 
 

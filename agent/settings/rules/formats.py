@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,9 +11,10 @@ from msgspec import inspect as types
 
 from gatepost.agent.core.errors import NotFound
 from gatepost.agent.settings.model import RouteRule, is_loopback
-from gatepost.agent.settings.problem import Path, closest, listed, quoted
+from gatepost.agent.settings.problem import Path, closest, quoted
 from gatepost.agent.settings.route_rules import may_send
 from gatepost.agent.settings.rules.base import RuleContext
+from gatepost.agent.settings.topic_templates import HEARS_ITSELF, all_templates, meeting, template_fault
 from gatepost.agent.settings.yaml.nodes import MapNode
 from gatepost.agent.settings.yaml.scalars import WRONG
 from gatepost.agent.uplink.formats import catalogue
@@ -23,7 +23,6 @@ from gatepost.agent.uplink.formats.interface import ContractFormat, DeviceProfil
 EXPLAINED = "`gatepost formats NAME` explains the options"
 WAVEFORM_METRICS = frozenset({"ecg", "acceleration"})
 NAME_PATIENTS = frozenset({"devices", "homeassistant", "fhir", "scalar"})  # formats whose readings do
-ROUTE_PLACEHOLDERS = ("gateway", "device", "metric", "value", "room", "org")
 
 
 def format_of(rules: RuleContext, path: Path) -> type[PayloadFormat] | None:
@@ -154,7 +153,9 @@ def _check_data_topic(rules: RuleContext, path: Path, kind: type[PayloadFormat],
 
 
 def _check_routes(rules: RuleContext, path: Path, kind: type[PayloadFormat]) -> None:
-    for index, route in enumerate(rules.section(*path).get("routes") or []):
+    broker, gateway = rules.section(*path), rules.section("gateway")
+    templates = all_templates(broker.get("layout", ""), kind.default_topics, rules.section(*path, "topics"))
+    for index, route in enumerate(broker.get("routes") or []):
         here = (*path, "routes", str(index))
         for key in ("qos", "retain") if kind.reading_qos is not None and isinstance(route, dict) else ():
             if route.get(key) is not None:
@@ -166,12 +167,10 @@ def _check_routes(rules: RuleContext, path: Path, kind: type[PayloadFormat]) -> 
             message = f"format {kind.name} fixes the topics of readings"
             rules.error((*here, "topic"), "bad-topic", message, "remove the topic")
             continue
-        unknown = [name for name in re.findall(r"{([^{}]*)}", topic) if name not in ROUTE_PLACEHOLDERS]
-        if unknown:
-            hint = f"here: {listed(f'{{{name}}}' for name in ROUTE_PLACEHOLDERS)}"
-            rules.error((*here, "topic"), "bad-topic", f"{{{unknown[0]}}} cannot be filled in", hint)
-        elif "+" in topic or "#" in topic or topic.startswith("$") or not topic:
-            rules.error((*here, "topic"), "bad-topic", "not a topic that one can publish to", "leave out + # and $")
+        if wrong := template_fault("data", topic, gateway):
+            rules.error((*here, "topic"), "bad-topic", *wrong)
+        elif not route.get("drop") and (other := meeting("data", topic, templates, gateway)):
+            rules.error((*here, "topic"), "bad-topic", f"the same topic as {other}", HEARS_ITSELF)
 
 
 def _check_retained(rules: RuleContext, path: Path, kind: type[PayloadFormat], options: Any) -> None:

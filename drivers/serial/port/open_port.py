@@ -11,7 +11,6 @@ import struct
 import termios
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 import serial
 
@@ -32,7 +31,8 @@ def open_port(url: str, line: SerialSettings, rts: bool | None, dtr: bool | None
     no parity, byte size or stop bits: it is not asked for them, as the C library takes a request of which nothing can
     come true only the first time.
     """
-    _check_url(url)
+    if fault := url_fault(url):
+        raise ValueError(": ".join(fault))
     port: Any = serial.serial_for_url(
         url,
         do_not_open=True,
@@ -144,16 +144,6 @@ def line_errors(descriptor: int) -> dict[str, int]:
         "break": counts[9],
         "buffer-overrun": counts[10],
     }
-
-
-def _check_url(url: str) -> None:
-    """Allowed, and with a port number, which pyserial misses with a TypeError far inside."""
-    if fault := url_fault(url):
-        raise ValueError(": ".join(fault))
-    if url.startswith(("socket://", "rfc2217://")):
-        parts = urlsplit(url)
-        if not parts.hostname or parts.port is None:
-            raise ValueError("expected <scheme>://<host>:<port>")
 
 
 def _keep() -> None:

@@ -18,22 +18,24 @@ def url_fault(port: str) -> tuple[str, str] | None:
         return None
     if scheme not in PORT_URLS:
         return f"{scheme[:32]}:// is not a serial port URL", "for example socket://HOST:PORT or rfc2217://HOST:PORT"
-    if scheme in ("listen", "udp"):
-        return _address_fault(port, scheme)
-    options = {option.partition("=")[0] for option in rest.partition("?")[2].split("&") if option}
-    unknown = min(options - PORT_URLS[scheme], default=None)
-    if unknown is None:
-        return None
-    known = ", ".join(sorted(PORT_URLS[scheme])) or "none"
-    return f"{scheme}:// takes no option {unknown[:32]!r}", f"options that may stand there: {known}"
+    if scheme == "loop":
+        return ("loop:// takes no options", "write loop://") if "?" in rest else None
+    return _address_fault(port, scheme)
 
 
 def _address_fault(url: str, scheme: str) -> tuple[str, str] | None:
-    from gatepost.drivers.network import listen_address, udp_address  # loaded where a device has such an address
+    from gatepost.drivers.network import address_url, listen_address, udp_address  # loaded for such an address
 
-    example = (listen_address if scheme == "listen" else udp_address).EXAMPLE
+    example = f"for example {scheme}://192.0.2.5:4001"
     try:
-        (listen_address.parse_listen_address if scheme == "listen" else udp_address.parse_udp_address)(url)
+        if scheme == "listen":
+            example = listen_address.EXAMPLE
+            listen_address.parse_listen_address(url)
+        elif scheme == "udp":
+            example = udp_address.EXAMPLE
+            udp_address.parse_udp_address(url)
+        else:
+            address_url.split_url(url, f"{scheme}://", PORT_URLS[scheme], example)
     except ValueError as wrong:
         return str(wrong).removesuffix(f", {example}"), example
     return None
