@@ -13,7 +13,7 @@ from gatepost.drivers.ble.aranet.driver import CONTROL, NOW, AranetOptions, BleA
 from gatepost.drivers.ble.peripheral import GattValue
 from gatepost.drivers.ble.twin.devices.aranet import AranetTwin
 from gatepost.drivers.driver import SessionOver, WrongDevice
-from tests.ble.profiles.bench import Bench, play
+from tests.ble.profiles.bench import Bench, play, played
 
 
 def monitor(records: bool = True, **settings) -> Bench:
@@ -25,16 +25,13 @@ def apart(bench: Bench) -> set[float]:
     return {(later - before).total_seconds() for before, later in pairwise(times)}
 
 
-def test_each_measurement_once():
-    async def scene():
-        b = monitor(measured=150)
-        ends = [await b.session()]
-        for minutes in (1, 3, 12, 60):
-            b.now += timedelta(minutes=minutes)
-            ends.append(await b.session())
-        return b, ends
-
-    b, ends = play(scene())
+@played
+async def test_each_measurement_once():
+    b = monitor(measured=150)
+    ends = [await b.session()]
+    for minutes in (1, 3, 12, 60):
+        b.now += timedelta(minutes=minutes)
+        ends.append(await b.session())
     assert all(isinstance(end, SessionOver) and end.pause == 600 for end in ends)
     assert b.faults == {}
     assert len(b.stored) == 150 + 15
@@ -47,49 +44,40 @@ def test_each_measurement_once():
 
 
 @pytest.mark.parametrize("kill", [1, 7, 150, 250, 251, 399])
-def test_a_kill_at_any_moment(kill):
-    async def scene():
-        b = monitor(measured=400)
-        b.die_after = kill
-        await b.session()
-        b.die_after = None
-        await b.session()
-        return b
-
-    b = play(scene())
+@played
+async def test_a_kill_at_any_moment(kill):
+    b = monitor(measured=400)
+    b.die_after = kill
+    await b.session()
+    b.die_after = None
+    await b.session()
     assert len(b.stored) == 400
     assert apart(b) == {300.0}
 
 
-def test_a_memory_that_went_round():
-    async def scene():
-        b = monitor(measured=2500, interval_seconds=60)
-        await b.session()
-        b.now += timedelta(minutes=2)
-        await b.session()
-        return b
-
-    b = play(scene())
+@played
+async def test_a_memory_that_went_round():
+    b = monitor(measured=2500, interval_seconds=60)
+    await b.session()
+    b.now += timedelta(minutes=2)
+    await b.session()
     assert len(b.stored) == 2018
     assert apart(b) == {60.0}
 
 
-def test_a_measurement_while_the_history_is_read():
-    async def scene():
-        b = monitor(measured=200)
-        told = b.twin._told
+@played
+async def test_a_measurement_while_the_history_is_read():
+    b = monitor(measured=200)
+    told = b.twin._told
 
-        def measure(data: bytes) -> None:
-            if b.twin.asked == 0 and data[1] == 2:
-                b.now += timedelta(seconds=300)
-                b.twin.asked = 1
-            told(data)
+    def measure(data: bytes) -> None:
+        if b.twin.asked == 0 and data[1] == 2:
+            b.now += timedelta(seconds=300)
+            b.twin.asked = 1
+        told(data)
 
-        b.twin.find(CONTROL).on_write = measure
-        await b.session()
-        return b
-
-    b = play(scene())
+    b.twin.find(CONTROL).on_write = measure
+    await b.session()
     assert len(b.stored) == 201
     assert apart(b) == {300.0}
 
@@ -107,27 +95,22 @@ def test_without_its_history_the_current_values():
         assert reading.bookmark is None
 
 
-def test_a_history_that_does_not_come():
-    async def scene():
-        b = monitor()
-        b.twin.find(CONTROL).on_write = lambda data: None
-        await b.session()
-        return b
-
-    b = play(scene())
+@played
+async def test_a_history_that_does_not_come():
+    b = monitor()
+    b.twin.find(CONTROL).on_write = lambda data: None
+    await b.session()
     assert len(b.stored) == 1
     assert b.faults == {"no-history": 1}
 
 
-def test_another_aranet_is_told():
-    async def scene():
-        twin = AranetTwin()
-        for characteristic in twin:
-            if characteristic.uuid == NOW:
-                characteristic.uuid = NOW.replace("3001", "1504")
-        return await Bench(BleAranet(), twin).session()
-
-    assert isinstance(play(scene()), WrongDevice)
+@played
+async def test_another_aranet_is_told():
+    twin = AranetTwin()
+    for characteristic in twin:
+        if characteristic.uuid == NOW:
+            characteristic.uuid = NOW.replace("3001", "1504")
+    assert isinstance(await Bench(BleAranet(), twin).session(), WrongDevice)
 
 
 def test_its_settings_are_not_written():

@@ -12,7 +12,7 @@ from gatepost.drivers.ble.twin.devices.cuff_file import CuffFileTwin
 from gatepost.drivers.ble.viatom.bp2_driver import BleViatomBp2, CuffProfile
 from gatepost.drivers.ble.viatom.frames import lepu_request, request
 from gatepost.drivers.driver import SessionOver
-from tests.ble.profiles.bench import Bench, play, values
+from tests.ble.profiles.bench import Bench, played, values
 
 
 def cuff(**settings) -> Bench:
@@ -24,21 +24,18 @@ def pressures(bench: Bench) -> list:
 
 
 @pytest.mark.parametrize("older", [False, True])
-def test_each_measurement_once(older):
-    async def scene():
-        b = cuff(older=older, stored=4)
-        ended = await b.session()
+@played
+async def test_each_measurement_once(older):
+    b = cuff(older=older, stored=4)
+    ended = await b.session()
 
-        async def measure():
-            await asyncio.sleep(10)
-            b.now += timedelta(minutes=30)
-            b.twin.measure()
-            await asyncio.sleep(20)
+    async def measure():
+        await asyncio.sleep(10)
+        b.now += timedelta(minutes=30)
+        b.twin.measure()
+        await asyncio.sleep(20)
 
-        await b.session(measure)
-        return b, ended
-
-    b, ended = play(scene())
+    await b.session(measure)
     assert isinstance(ended, SessionOver)
     assert len(pressures(b)) == 5
     assert len({reading.device_time for reading in pressures(b)}) == 5
@@ -52,39 +49,31 @@ def test_each_measurement_once(older):
 
 
 @pytest.mark.parametrize("kill", range(1, 7))
-def test_a_kill_at_any_moment(kill):
-    async def scene():
-        b = cuff(stored=6)
-        b.die_after = kill
-        await b.session(lambda: asyncio.sleep(10))
-        b.die_after = None
-        await b.session(lambda: asyncio.sleep(10))
-        return pressures(b)
-
-    found = play(scene())
+@played
+async def test_a_kill_at_any_moment(kill):
+    b = cuff(stored=6)
+    b.die_after = kill
+    await b.session(lambda: asyncio.sleep(10))
+    b.die_after = None
+    await b.session(lambda: asyncio.sleep(10))
+    found = pressures(b)
     assert len(found) == len({reading.device_time for reading in found}) == 6
 
 
-def test_the_pressure_while_somebody_measures():
-    async def scene():
-        b = Bench(BleViatomBp2(RecordOptions()), CuffFileTwin(stored=0, every_seconds=20))
-        await b.session(lambda: asyncio.sleep(45))
-        return b
-
-    b = play(scene())
+@played
+async def test_the_pressure_while_somebody_measures():
+    b = Bench(BleViatomBp2(RecordOptions()), CuffFileTwin(stored=0, every_seconds=20))
+    await b.session(lambda: asyncio.sleep(45))
     assert len(values(b.stored, "pressure")) > 5
     assert len(pressures(b)) == 2
     assert b.known["battery"] == 100
 
 
-def test_a_clock_that_is_wrong_is_set():
-    async def scene():
-        b = cuff()
-        b.twin.ahead = timedelta(hours=-5)
-        await b.session(lambda: asyncio.sleep(5))
-        return b
-
-    b = play(scene())
+@played
+async def test_a_clock_that_is_wrong_is_set():
+    b = cuff()
+    b.twin.ahead = timedelta(hours=-5)
+    await b.session(lambda: asyncio.sleep(5))
     assert b.twin.clock_set == 1
     assert abs(b.twin.ahead) <= timedelta(seconds=1)
 

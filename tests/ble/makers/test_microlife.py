@@ -14,19 +14,16 @@ from gatepost.drivers.ble.peripheral import GattValue
 from gatepost.drivers.ble.profiles.options import RecordOptions
 from gatepost.drivers.ble.twin.devices.microlife import MicrolifeTwin
 from gatepost.drivers.driver import SessionOver
-from tests.ble.profiles.bench import Bench, play, values
+from tests.ble.profiles.bench import Bench, play, played, values
 
 
-def test_each_measurement_once():
-    async def scene():
-        b = Bench(BleMicrolife(RecordOptions()), MicrolifeTwin(stored=5))
-        ends = [await b.session(), await b.session()]
-        b.now += timedelta(hours=1)
-        b.twin.measure()
-        ends.append(await b.session())
-        return b, ends
-
-    b, ends = play(scene())
+@played
+async def test_each_measurement_once():
+    b = Bench(BleMicrolife(RecordOptions()), MicrolifeTwin(stored=5))
+    ends = [await b.session(), await b.session()]
+    b.now += timedelta(hours=1)
+    b.twin.measure()
+    ends.append(await b.session())
     assert all(isinstance(end, SessionOver) for end in ends)
     assert len(b.stored) == 6
     assert len({reading.device_time for reading in b.stored}) == 6

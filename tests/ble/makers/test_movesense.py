@@ -12,7 +12,7 @@ from gatepost.drivers.ble.movesense.driver import BleMovesense, MovesenseOptions
 from gatepost.drivers.ble.movesense.frames import subscribe, unsubscribe
 from gatepost.drivers.ble.peripheral import GattValue
 from gatepost.drivers.ble.twin.devices.movesense import MovesenseTwin
-from tests.ble.profiles.bench import Bench, play
+from tests.ble.profiles.bench import Bench, play, played
 
 
 def waves(bench: Bench, metric: str) -> list:
@@ -61,14 +61,12 @@ def test_acceleration():
     assert waves(b, "ecg") == []
 
 
-def test_a_path_that_it_does_not_know():
-    async def scene():
-        b = Bench(BleMovesense(), MovesenseTwin())
-        b.twin.find(MovesenseProfile.control).on_write = lambda data: b.twin.send(b.twin._notify, b"\x01e\x94\x01")
-        await b.session(lambda: asyncio.sleep(10))
-        return b
-
-    assert play(scene()).faults == {"stream-refused": 1}
+@played
+async def test_a_path_that_it_does_not_know():
+    b = Bench(BleMovesense(), MovesenseTwin())
+    b.twin.find(MovesenseProfile.control).on_write = lambda data: b.twin.send(b.twin._notify, b"\x01e\x94\x01")
+    await b.session(lambda: asyncio.sleep(10))
+    assert b.faults == {"stream-refused": 1}
 
 
 def test_what_clears_its_log_is_refused():

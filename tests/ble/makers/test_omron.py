@@ -21,7 +21,7 @@ from gatepost.drivers.ble.twin.devices.omron import MODELS, OmronTwin
 from gatepost.drivers.driver import CommandFailed, NoParameters, SessionOver, WrongDevice
 from gatepost.drivers.options import WrongOptions
 from gatepost.drivers.reading import Reading
-from tests.ble.profiles.bench import Bench, play, values
+from tests.ble.profiles.bench import Bench, play, played, values
 
 KEY = "00112233445566778899aabbccddeeff"
 
@@ -32,20 +32,17 @@ def cuff(model: str, stored: int = 3, **options) -> Bench:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_each_model_is_read_once_and_left(model):
-    async def scene():
-        b = cuff(model, stored=5)
-        ended = await b.session()
-        first = len(b.stored)
-        octets = b.twin.read_octets
-        await b.session()
-        again = b.twin.read_octets - octets
-        b.now += timedelta(minutes=20)
-        b.twin.measure()
-        await b.session()
-        return b, ended, first, again
-
-    b, ended, first, again = play(scene())
+@played
+async def test_each_model_is_read_once_and_left(model):
+    b = cuff(model, stored=5)
+    ended = await b.session()
+    first = len(b.stored)
+    octets = b.twin.read_octets
+    await b.session()
+    again = b.twin.read_octets - octets
+    b.now += timedelta(minutes=20)
+    b.twin.measure()
+    await b.session()
     users = len(MODELS[model].rings)
     assert isinstance(ended, SessionOver)
     assert first == 5 * users
@@ -63,86 +60,70 @@ def test_each_model_is_read_once_and_left(model):
 
 
 @pytest.mark.parametrize("kill", range(1, 12))
-def test_a_kill_at_any_moment(kill):
-    async def scene():
-        b = cuff("HEM-7322T", stored=6)
-        b.die_after = kill
-        await b.session()
-        b.die_after = None
-        await b.session()
-        return b.stored
-
-    stored = play(scene())
+@played
+async def test_a_kill_at_any_moment(kill):
+    b = cuff("HEM-7322T", stored=6)
+    b.die_after = kill
+    await b.session()
+    b.die_after = None
+    await b.session()
+    stored = b.stored
     assert len(stored) == 12
     assert len({(reading.device_time, reading.values["user_id"]) for reading in stored}) == 12
 
 
-def test_an_interrupted_download_in_another_order_loses_nothing():
-    async def scene():
-        b = cuff("HEM-7143T1", stored=40)
-        index = bytes(b.twin.memory[0x260:0x262])
-        b.twin.memory[0x260:0x262] = b"\xff\xff"  # not believed: the slots are read as they lie
-        b.die_after = 15
-        await b.session()
-        b.die_after = None
-        b.driver = BleOmron(OmronOptions(key=KEY))
-        b.twin.memory[0x260:0x262] = index
-        await b.session()
-        return b
-
-    b = play(scene())
+@played
+async def test_an_interrupted_download_in_another_order_loses_nothing():
+    b = cuff("HEM-7143T1", stored=40)
+    index = bytes(b.twin.memory[0x260:0x262])
+    b.twin.memory[0x260:0x262] = b"\xff\xff"  # not believed: the slots are read as they lie
+    b.die_after = 15
+    await b.session()
+    b.die_after = None
+    b.driver = BleOmron(OmronOptions(key=KEY))
+    b.twin.memory[0x260:0x262] = index
+    await b.session()
     assert len(b.stored) == 30
     assert len({reading.device_time for reading in b.stored}) == 30
 
 
-def test_a_ring_that_went_round_is_read_from_its_oldest():
-    async def scene():
-        b = cuff("HEM-7143T1", stored=40)
-        await b.session()
-        return b
-
-    b = play(scene())
+@played
+async def test_a_ring_that_went_round_is_read_from_its_oldest():
+    b = cuff("HEM-7143T1", stored=40)
+    await b.session()
     times = [reading.device_time for reading in b.stored]
     assert len(times) == 30
     assert times == sorted(times)
 
 
 @pytest.mark.parametrize("index", [b"\x00\x00", b"\x07\x07", b"\xff\xff", b"\x80\x00"])
-def test_an_index_that_is_wrong_loses_no_record(index):
-    async def scene():
-        b = cuff("HEM-7143T1", stored=40)
-        b.twin.memory[0x260:0x262] = index
-        await b.session()
-        await b.session()
-        return b
-
-    b = play(scene())
+@played
+async def test_an_index_that_is_wrong_loses_no_record(index):
+    b = cuff("HEM-7143T1", stored=40)
+    b.twin.memory[0x260:0x262] = index
+    await b.session()
+    await b.session()
     assert len(b.stored) == 30
     assert len({reading.device_time for reading in b.stored}) == 30
 
 
-def test_a_device_that_is_slow_to_answer_is_asked_again():
-    async def scene():
-        b = cuff("HEM-7143T1")
-        b.twin.deaf = 4
-        await b.session()
-        b.twin.deaf = 5
-        return b, await b.session()
-
-    b, ended = play(scene())
+@played
+async def test_a_device_that_is_slow_to_answer_is_asked_again():
+    b = cuff("HEM-7143T1")
+    b.twin.deaf = 4
+    await b.session()
+    b.twin.deaf = 5
+    b, ended = b, await b.session()
     assert len(b.stored) == 3
     assert isinstance(ended, TimeoutError)
 
 
-def test_a_clock_that_is_wrong_is_told_and_not_set():
-    async def scene():
-        b = cuff("HEM-7322T", stored=1)
-        b.twin.ahead = timedelta(days=-400)
-        b.twin.measure()
-        await b.session()
-        return b
-
-    b = play(scene())
+@played
+async def test_a_clock_that_is_wrong_is_told_and_not_set():
+    b = cuff("HEM-7322T", stored=1)
+    b.twin.ahead = timedelta(days=-400)
+    b.twin.measure()
+    await b.session()
     assert b.faults == {"clock-not-set": 1}
     assert all("clock-not-set" in reading.flags for reading in b.stored)
     assert b.twin.written == 0
@@ -228,20 +209,17 @@ def test_a_model_that_is_not_known_is_told():
     assert isinstance(play(scene(model="M2 Intelli IT")), SessionOver)
 
 
-def test_read_stored_asks_for_all_and_repeats_none():
-    async def scene():
-        b = cuff("HEM-7143T1", records=False)
-        answers = []
+@played
+async def test_read_stored_asks_for_all_and_repeats_none():
+    b = cuff("HEM-7143T1", records=False)
+    answers = []
 
-        async def ask():
-            await asyncio.sleep(5)
-            answers.append(await b.command("read_stored", ReadStored()))
-            answers.append(await b.command("read_stored", ReadStored(all=True)))
+    async def ask():
+        await asyncio.sleep(5)
+        answers.append(await b.command("read_stored", ReadStored()))
+        answers.append(await b.command("read_stored", ReadStored(all=True)))
 
-        await b.session(ask)
-        return b, answers
-
-    b, answers = play(scene())
+    await b.session(ask)
     assert answers == [{"records": 3}, {"records": 0}]
     assert len(b.stored) == 3
 

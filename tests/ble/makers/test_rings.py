@@ -17,7 +17,7 @@ from gatepost.drivers.ble.viatom.frames import lepu_request, request
 from gatepost.drivers.ble.viatom.o2_driver import BleViatomO2
 from gatepost.drivers.ble.viatom.ring_profiles import PROFILES, NewRingProfile, OldRingProfile
 from gatepost.drivers.driver import SessionOver, SyncTime
-from tests.ble.profiles.bench import Bench, play, values
+from tests.ble.profiles.bench import Bench, played, values
 
 MODELS = ("o2ring", "o2ring-s")
 
@@ -35,15 +35,12 @@ def live(bench: Bench) -> list:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_live_values_for_minutes(model):
-    async def scene():
-        b = ring(model, records=False)
-        await b.session(lambda: asyncio.sleep(120))
-        b.twin.worn = False
-        await b.session(lambda: asyncio.sleep(10))
-        return b
-
-    b = play(scene())
+@played
+async def test_live_values_for_minutes(model):
+    b = ring(model, records=False)
+    await b.session(lambda: asyncio.sleep(120))
+    b.twin.worn = False
+    await b.session(lambda: asyncio.sleep(10))
     assert b.faults == {}
     assert len(live(b)) > 55
     assert all(90 <= value <= 100 for value in values(live(b), "spo2"))
@@ -59,18 +56,15 @@ def test_live_values_for_minutes(model):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_each_recording_once(model):
-    async def scene():
-        b = ring(model, nights=2, seconds=400)
-        ends = [await b.session(lambda: asyncio.sleep(30))]
-        await b.session(lambda: asyncio.sleep(30))
-        b.now += timedelta(hours=2)
-        b.twin.record(seconds=40)
-        await b.session(lambda: asyncio.sleep(1300))
-        await b.session(lambda: asyncio.sleep(60))
-        return b, ends
-
-    b, ends = play(scene())
+@played
+async def test_each_recording_once(model):
+    b = ring(model, nights=2, seconds=400)
+    ends = [await b.session(lambda: asyncio.sleep(30))]
+    await b.session(lambda: asyncio.sleep(30))
+    b.now += timedelta(hours=2)
+    b.twin.record(seconds=40)
+    await b.session(lambda: asyncio.sleep(1300))
+    await b.session(lambda: asyncio.sleep(60))
     each = (100, 10) if model == "o2ring" else (400, 40)
     assert len(stored(b)) == 2 * each[0] + each[1]
     assert len({reading.device_time for reading in stored(b)}) == len(stored(b))
@@ -86,79 +80,65 @@ def test_each_recording_once(model):
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("kill", [1, 37, 100, 399, 401])
-def test_a_kill_at_any_moment(model, kill):
-    async def scene():
-        b = ring(model, nights=2, seconds=800 if model == "o2ring" else 300)
-        b.die_after = kill
-        await b.session(lambda: asyncio.sleep(30))
-        b.die_after = None
-        b.driver = BleViatomO2(RecordOptions())
-        await b.session(lambda: asyncio.sleep(60))
-        return stored(b)
-
-    found = play(scene())
+@played
+async def test_a_kill_at_any_moment(model, kill):
+    b = ring(model, nights=2, seconds=800 if model == "o2ring" else 300)
+    b.die_after = kill
+    await b.session(lambda: asyncio.sleep(30))
+    b.die_after = None
+    b.driver = BleViatomO2(RecordOptions())
+    await b.session(lambda: asyncio.sleep(60))
+    found = stored(b)
     assert len(found) == len({reading.device_time for reading in found}) == (400 if model == "o2ring" else 600)
 
 
-def test_a_recording_that_is_being_written_is_left_for_later():
-    async def scene():
-        b = ring("o2ring-s", nights=1)
-        name = next(iter(b.twin.files))
-        b.twin.files[name] = b.twin._newer([(97, 60)] * 20, finished=False)
-        await b.session(lambda: asyncio.sleep(30))
-        first = len(stored(b))
-        b.twin.files[name] = b.twin._newer([(97, 60)] * 50)
-        b.driver._kept.clear()
-        await b.session(lambda: asyncio.sleep(30))
-        return first, b
-
-    first, b = play(scene())
+@played
+async def test_a_recording_that_is_being_written_is_left_for_later():
+    b = ring("o2ring-s", nights=1)
+    name = next(iter(b.twin.files))
+    b.twin.files[name] = b.twin._newer([(97, 60)] * 20, finished=False)
+    await b.session(lambda: asyncio.sleep(30))
+    first = len(stored(b))
+    b.twin.files[name] = b.twin._newer([(97, 60)] * 50)
+    b.driver._kept.clear()
+    await b.session(lambda: asyncio.sleep(30))
     assert first == 0
     assert len(stored(b)) == 50
 
 
-def test_a_ring_that_knows_only_the_newer_question():
-    async def scene():
-        b = ring("o2ring", records=False)
-        b.twin.deaf_to = {0x17}
-        await b.session(lambda: asyncio.sleep(30))
-        return b
-
-    b = play(scene())
+@played
+async def test_a_ring_that_knows_only_the_newer_question():
+    b = ring("o2ring", records=False)
+    b.twin.deaf_to = {0x17}
+    await b.session(lambda: asyncio.sleep(30))
     assert len(live(b)) > 25
     assert b.faults == {}
 
 
-def test_a_recording_of_another_version_keeps_nobody_from_the_rest():
-    async def scene():
-        b = ring("o2ring", nights=2)
-        name = min(b.twin.files)
-        b.twin.files[name] = b"\x02" + b.twin.files[name][1:]
-        await b.session(lambda: asyncio.sleep(30))
-        return b
-
-    b = play(scene())
+@played
+async def test_a_recording_of_another_version_keeps_nobody_from_the_rest():
+    b = ring("o2ring", nights=2)
+    name = min(b.twin.files)
+    b.twin.files[name] = b"\x02" + b.twin.files[name][1:]
+    await b.session(lambda: asyncio.sleep(30))
     assert len(stored(b)) == 10
     assert b.faults == {"bad_version": 1}
     assert live(b)
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_clock_is_set_where_it_is_wrong_or_when_told(model):
-    async def scene():
-        b = ring(model, records=False)
-        b.twin.ahead = timedelta(hours=3)
-        answers = []
+@played
+async def test_the_clock_is_set_where_it_is_wrong_or_when_told(model):
+    b = ring(model, records=False)
+    b.twin.ahead = timedelta(hours=3)
+    answers = []
 
-        async def tell():
-            await asyncio.sleep(5)
-            answers.append(b.twin.ahead)
-            answers.append(await b.command("sync_time", SyncTime(datetime(2026, 11, 29, 10, 30))))  # noqa: DTZ001
+    async def tell():
+        await asyncio.sleep(5)
+        answers.append(b.twin.ahead)
+        answers.append(await b.command("sync_time", SyncTime(datetime(2026, 11, 29, 10, 30))))  # noqa: DTZ001
 
-        await b.session(tell)
-        return b, answers
-
-    b, answers = play(scene())
+    await b.session(tell)
     assert abs(answers[0]) <= timedelta(seconds=1)
     assert answers[1] == {"time": "2026-11-29T10:30:00"}
     assert b.twin.clock_set == 2

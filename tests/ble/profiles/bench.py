@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import selectors
+import functools
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
@@ -16,44 +16,31 @@ from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeriphe
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.driver import CommandFailed, LocalTime
 from gatepost.drivers.reading import Reading, Reply
+from gatepost.drivers.testing.virtual_session import in_virtual_time
 
 
 class Lost(Exception):
     """The link is gone."""
 
 
-class _Jumping(selectors.DefaultSelector):
-    """Never waits: the time that it should have waited has gone by."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-
-    def select(self, timeout: float | None = None) -> Any:
-        if timeout is None:
-            raise AssertionError("everybody waits for ever")
-        self.now += max(0.0, timeout)
-        return super().select(0)
-
-
-class JumpingLoop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self.jumping = _Jumping()
-        super().__init__(self.jumping)
-
-    def time(self) -> float:
-        return self.jumping.now
-
-
 def play(scene: Coroutine[Any, Any, Any]) -> Any:
-    """Run it in jumping time, for an hour at most."""
+    """Run it in virtual time, for ten hours at most."""
 
     async def bounded() -> Any:
         async with asyncio.timeout(36000):
             return await scene
 
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
-        return runner.run(bounded())
+    return in_virtual_time(bounded())
+
+
+def played(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """The test in virtual time."""
+
+    @functools.wraps(test)
+    def run(**given: Any) -> None:
+        play(test(**given))
+
+    return run
 
 
 class FakePeripheral:

@@ -12,7 +12,7 @@ from gatepost.drivers.ble.peripheral import GattValue
 from gatepost.drivers.ble.twin.devices.airthings import AirthingsTwin
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import SessionOver
-from tests.ble.profiles.bench import Bench, play
+from tests.ble.profiles.bench import Bench, played
 from tests.ble.profiles.bench import values as values_of
 
 
@@ -25,14 +25,11 @@ from tests.ble.profiles.bench import values as values_of
         ("enhance", {"temperature", "humidity", "pressure", "co2", "tvoc"}),
     ],
 )
-def test_each_model_is_read_and_left(model, names):
+@played
+async def test_each_model_is_read_and_left(model, names):
     twin = AirthingsTwin(model=model)
-
-    async def scene() -> tuple[Bench, BaseException | None]:
-        bench = Bench(BleAirthings(AirthingsOptions(poll=600)), twin)
-        return bench, await bench.session()
-
-    bench, ended = play(scene())
+    bench = Bench(BleAirthings(AirthingsOptions(poll=600)), twin)
+    bench, ended = bench, await bench.session()
     assert isinstance(ended, SessionOver)
     assert ended.pause == 600
     assert bench.faults == {}
@@ -45,16 +42,12 @@ def test_each_model_is_read_and_left(model, names):
     assert twin.asked == 1
 
 
-def test_a_radon_average_that_is_not_there_yet_is_no_zero():
+@played
+async def test_a_radon_average_that_is_not_there_yet_is_no_zero():
     twin = AirthingsTwin(model="plus")
     twin.radon = None
-
-    async def scene() -> Bench:
-        bench = Bench(BleAirthings(), twin)
-        await bench.session()
-        return bench
-
-    bench = play(scene())
+    bench = Bench(BleAirthings(), twin)
+    await bench.session()
     assert values_of(bench.stored, "radon_1day") == []
     assert "radon_1day:not-available" in bench.stored[0].flags
 

@@ -31,30 +31,25 @@ from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeriphe
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.driver import CommandFailed, Registry, SyncTime, WrongDevice
 from gatepost.drivers.reading import Reading
-from tests.ble.profiles.bench import Bench, play
+from tests.ble.profiles.bench import Bench, play, played
 
 QUICK = settings(max_examples=100, deadline=None)
 NAMES = [name for name in Registry.installed().names if name.startswith("ble") and name != "ble-advertisement"]
 
 
-def test_ble_takes_what_the_device_shows():
-    async def scene():
-        b = Bench(AnyBleDevice(AllOptions()), MonitorTwin())
-        await b.session(lambda: asyncio.sleep(12))
-        return b
-
-    b = play(scene())
+@played
+async def test_ble_takes_what_the_device_shows():
+    b = Bench(AnyBleDevice(AllOptions()), MonitorTwin())
+    await b.session(lambda: asyncio.sleep(12))
     assert {reading.metric for reading in b.stored} == {"heart_rate", "pulse_oximetry", "body_temperature"}
     assert b.faults == {}
 
 
-def test_a_named_driver_takes_only_its_own():
-    async def scene():
-        b = Bench(BleThermometer(), MonitorTwin())
-        await b.session(lambda: asyncio.sleep(12))
-        return b
-
-    assert {reading.metric for reading in play(scene()).stored} == {"body_temperature"}
+@played
+async def test_a_named_driver_takes_only_its_own():
+    b = Bench(BleThermometer(), MonitorTwin())
+    await b.session(lambda: asyncio.sleep(12))
+    assert {reading.metric for reading in b.stored} == {"body_temperature"}
 
 
 def test_another_device_is_named_with_the_driver_that_fits():
@@ -72,54 +67,48 @@ def test_another_device_is_named_with_the_driver_that_fits():
     assert "Lamp shows no services" in str(wrong)
 
 
-def test_nonin_tells_the_same_better():
+@played
+async def test_nonin_tells_the_same_better():
     kinds = profiles([uuid(0x1822), nonin.SERVICE, uuid(0x180D)])
     assert [kind.service for kind in kinds] == [uuid(0x180D), nonin.SERVICE]
+    stream = TwinCharacteristic(nonin.MEASUREMENT, "notify")
+    other = TwinCharacteristic(0x2A5F, "notify")
+    twin = TwinPeripheral(
+        "N", "AA:00:00:00:00:0A", [TwinService(nonin.SERVICE, [stream]), TwinService(0x1822, [other])]
+    )
+    b = Bench(BlePulseOximeter(), twin)
 
-    async def scene():
-        stream = TwinCharacteristic(nonin.MEASUREMENT, "notify")
-        other = TwinCharacteristic(0x2A5F, "notify")
-        twin = TwinPeripheral(
-            "N", "AA:00:00:00:00:0A", [TwinService(nonin.SERVICE, [stream]), TwinService(0x1822, [other])]
-        )
-        b = Bench(BlePulseOximeter(), twin)
+    async def measure():
+        await asyncio.sleep(1)
+        twin.send(stream, bytes.fromhex("0a051e012c0010620048"))
+        assert not other.subscribed
+        await asyncio.sleep(1)
 
-        async def measure():
-            await asyncio.sleep(1)
-            twin.send(stream, bytes.fromhex("0a051e012c0010620048"))
-            assert not other.subscribed
-            await asyncio.sleep(1)
-
-        await b.session(measure)
-        return b.stored
-
-    (reading,) = play(scene())
+    await b.session(measure)
+    (reading,) = b.stored
     assert reading.values["spo2"] == 98
 
 
-def test_one_profile_that_fails_does_not_silence_the_others():
-    async def scene():
-        meter = GlucoseTwin(every_seconds=0, stored=3)
-        meter.access.fail_after = 0
-        monitor = MonitorTwin()
-        twin = MonitorTwin()
-        twin.services = (meter.services[0], *monitor.services)
-        both = TwinPeripheral("B", "AA:00:00:00:00:0C", twin.services)
-        meter.send = both.send
-        meter.access.send = both.send
-        monitor.send = both.send
-        both.interval = 0.1
+@played
+async def test_one_profile_that_fails_does_not_silence_the_others():
+    meter = GlucoseTwin(every_seconds=0, stored=3)
+    meter.access.fail_after = 0
+    monitor = MonitorTwin()
+    twin = MonitorTwin()
+    twin.services = (meter.services[0], *monitor.services)
+    both = TwinPeripheral("B", "AA:00:00:00:00:0C", twin.services)
+    meter.send = both.send
+    meter.access.send = both.send
+    monitor.send = both.send
+    both.interval = 0.1
 
-        def tick():
-            meter.access.tick()
-            monitor.tick()
+    def tick():
+        meter.access.tick()
+        monitor.tick()
 
-        both.tick = tick
-        b = Bench(AnyBleDevice(AllOptions()), both)
-        ended = await b.session(lambda: asyncio.sleep(60))
-        return b, ended
-
-    b, ended = play(scene())
+    both.tick = tick
+    b = Bench(AnyBleDevice(AllOptions()), both)
+    ended = await b.session(lambda: asyncio.sleep(60))
     assert ended is None
     assert b.faults["not-asked"] == 1
     assert "heart_rate" in {reading.metric for reading in b.stored}
@@ -145,26 +134,20 @@ def cuff(ahead: timedelta, driver: BleDriver | None = None) -> Bench:
         (timedelta(days=900), False, 0),
     ],
 )
-def test_a_clock_is_set_where_it_is_wrong_and_wanted(ahead, option, writes):
-    async def scene():
-        b = cuff(ahead, BleBloodPressure(BleOptions(set_clock=option)))
-        await b.session()
-        return b
-
-    b = play(scene())
+@played
+async def test_a_clock_is_set_where_it_is_wrong_and_wanted(ahead, option, writes):
+    b = cuff(ahead, BleBloodPressure(BleOptions(set_clock=option)))
+    await b.session()
     assert b.twin.clock_set == writes
     if writes:
         assert abs(b.twin.now() - b.now) <= timedelta(seconds=1)
 
 
-def test_a_clock_is_not_set_by_one_that_is_not_trusted():
-    async def scene():
-        b = cuff(timedelta(days=3))
-        b.trusted = False
-        await b.session()
-        return b
-
-    b = play(scene())
+@played
+async def test_a_clock_is_not_set_by_one_that_is_not_trusted():
+    b = cuff(timedelta(days=3))
+    b.trusted = False
+    await b.session()
     assert b.twin.clock_set == 0
     assert b.faults["clock-not-set"] == 1
 
@@ -206,75 +189,64 @@ def test_current_time_is_written_with_its_weekday():
     assert len(data) == 10
 
 
-def test_a_clock_that_was_refused_is_set_after_the_first_measurement():
-    async def scene():
-        b = cuff(timedelta(days=3))
-        clock = b.twin.find(0x2A08)
-        original, refusals = clock.on_write, [GattError("not now", 0x80)]
+@played
+async def test_a_clock_that_was_refused_is_set_after_the_first_measurement():
+    b = cuff(timedelta(days=3))
+    clock = b.twin.find(0x2A08)
+    original, refusals = clock.on_write, [GattError("not now", 0x80)]
 
-        def write(data):
-            if refusals:
-                raise refusals.pop()
-            original(data)
+    def write(data):
+        if refusals:
+            raise refusals.pop()
+        original(data)
 
-        clock.on_write = write
-        b.twin.find(0x2A2B).properties = ("read",)
-        await b.session()
-        return b
-
-    b = play(scene())
+    clock.on_write = write
+    b.twin.find(0x2A2B).properties = ("read",)
+    await b.session()
     assert b.faults == {"clock-not-set": 1}
     assert b.twin.clock_set == 1
 
 
-def test_the_clock_by_command():
-    async def scene():
-        b = cuff(timedelta(days=3), BleBloodPressure(BleOptions(set_clock=False)))
-        answers = []
+@played
+async def test_the_clock_by_command():
+    b = cuff(timedelta(days=3), BleBloodPressure(BleOptions(set_clock=False)))
+    answers = []
 
-        async def command():
-            await asyncio.sleep(1.2)
-            answers.append(await b.command("sync_time", SyncTime(datetime(2026, 11, 20, 10, 30))))  # noqa: DTZ001
-            answers.append(b.twin.now())
-            answers.append(await b.command("sync_time", SyncTime()))
+    async def command():
+        await asyncio.sleep(1.2)
+        answers.append(await b.command("sync_time", SyncTime(datetime(2026, 11, 20, 10, 30))))  # noqa: DTZ001
+        answers.append(b.twin.now())
+        answers.append(await b.command("sync_time", SyncTime()))
 
-        await b.session(command)
-        return b, answers
-
-    b, answers = play(scene())
+    await b.session(command)
     assert answers[0] == {"time": "2026-11-20T10:30:00"}
     assert answers[1] == datetime(2026, 11, 20, 10, 30)  # noqa: DTZ001
     assert answers[2] == {"time": b.now.isoformat()}
 
 
-def test_commands_that_a_device_cannot_do():
-    async def scene():
-        b = Bench(AnyBleDevice(AllOptions()), TwinPeripheral("T", "AA:00:00:00:00:0B", MonitorTwin().services[:3]))
-        found = []
+@played
+async def test_commands_that_a_device_cannot_do():
+    b = Bench(AnyBleDevice(AllOptions()), TwinPeripheral("T", "AA:00:00:00:00:0B", MonitorTwin().services[:3]))
+    found = []
 
-        async def command():
-            with pytest.raises(CommandFailed) as refused:
-                await b.command("sync_time", SyncTime())
-            found.append(refused.value.key)
-            await asyncio.sleep(2)
-            with pytest.raises(CommandFailed) as refused:
-                await b.command("sync_time", SyncTime())
-            found.append(refused.value.key)
+    async def command():
+        with pytest.raises(CommandFailed) as refused:
+            await b.command("sync_time", SyncTime())
+        found.append(refused.value.key)
+        await asyncio.sleep(2)
+        with pytest.raises(CommandFailed) as refused:
+            await b.command("sync_time", SyncTime())
+        found.append(refused.value.key)
 
-        await b.session(command)
-        return found
-
-    assert play(scene()) == ["busy", "unsupported"]
+    await b.session(command)
+    assert found == ["busy", "unsupported"]
 
 
-def test_a_device_that_does_not_answer_for_its_name_is_used_all_the_same():
-    async def scene():
-        b = Bench(BleHeartRate(), HeartRateTwin())
-        b.on_begin = lambda peripheral: peripheral.mute.add(uuid(0x2A24))
-        await b.session(lambda: asyncio.sleep(12))
-        return b
-
-    b = play(scene())
+@played
+async def test_a_device_that_does_not_answer_for_its_name_is_used_all_the_same():
+    b = Bench(BleHeartRate(), HeartRateTwin())
+    b.on_begin = lambda peripheral: peripheral.mute.add(uuid(0x2A24))
+    await b.session(lambda: asyncio.sleep(12))
     assert b.faults == {"slow": 1}
     assert len(b.stored) > 3
 

@@ -12,18 +12,14 @@ from gatepost.drivers.ble.inkbird.driver import BleInkbird
 from gatepost.drivers.ble.inkbird.values import decode_probes
 from gatepost.drivers.ble.twin.devices.meat_thermometer import MeatThermometerTwin
 from gatepost.drivers.checksums import FrameError
-from tests.ble.profiles.bench import Bench, play
+from tests.ble.profiles.bench import Bench, played
 
 
-def test_each_probe_is_read_and_an_empty_socket_has_no_value():
+@played
+async def test_each_probe_is_read_and_an_empty_socket_has_no_value():
     twin = MeatThermometerTwin()
-
-    async def scene() -> Bench:
-        bench = Bench(BleInkbird(), twin)
-        await bench.session(lambda: asyncio.sleep(30))
-        return bench
-
-    bench = play(scene())
+    bench = Bench(BleInkbird(), twin)
+    await bench.session(lambda: asyncio.sleep(30))
     assert bench.faults == {}
     last = bench.stored[-1]
     assert last.values == {

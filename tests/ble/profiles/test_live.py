@@ -17,20 +17,17 @@ from gatepost.drivers.ble.twin.devices.thermometer import ThermometerTwin
 from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral, TwinService
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.driver import NoParameters
-from tests.ble.profiles.bench import Bench, play, values
+from tests.ble.profiles.bench import Bench, play, played, values
 
 
 async def seconds(count: float) -> None:
     await asyncio.sleep(count)
 
 
-def test_heart_rate_with_its_site_and_contact():
-    async def scene():
-        b = Bench(BleHeartRate(), HeartRateTwin(contact_losses=False))
-        await b.session(lambda: seconds(12))
-        return b
-
-    b = play(scene())
+@played
+async def test_heart_rate_with_its_site_and_contact():
+    b = Bench(BleHeartRate(), HeartRateTwin(contact_losses=False))
+    await b.session(lambda: seconds(12))
     assert len(b.stored) >= 10
     assert all(48 <= rate <= 165 for rate in values(b.stored, "heart_rate"))
     assert all("location-chest" in reading.flags for reading in b.stored)
@@ -38,22 +35,20 @@ def test_heart_rate_with_its_site_and_contact():
     assert all(reading.bookmark is None for reading in b.stored)
 
 
-def test_the_battery_goes_into_the_status_and_a_drop_of_it_too():
-    async def scene():
-        twin = HeartRateTwin()
-        b = Bench(BleHeartRate(), twin)
-        heard = []
+@played
+async def test_the_battery_goes_into_the_status_and_a_drop_of_it_too():
+    twin = HeartRateTwin()
+    b = Bench(BleHeartRate(), twin)
+    heard = []
 
-        async def drop():
-            await asyncio.sleep(3)
-            heard.append(dict(b.known))
-            heard.append(b._decoder.feed(GattValue(uuid(0x2A19), b"\x11", 1, uuid(0x180F))))
-            heard.append(b._decoder.feed(GattValue(uuid(0x2A19), b"\xff", 1, uuid(0x180F))))
+    async def drop():
+        await asyncio.sleep(3)
+        heard.append(dict(b.known))
+        heard.append(b._decoder.feed(GattValue(uuid(0x2A19), b"\x11", 1, uuid(0x180F))))
+        heard.append(b._decoder.feed(GattValue(uuid(0x2A19), b"\xff", 1, uuid(0x180F))))
 
-        await b.session(drop)
-        return heard, b.faults
-
-    heard, faults = play(scene())
+    await b.session(drop)
+    heard, faults = heard, b.faults
     assert heard[0]["battery"] == 100
     assert heard[0]["manufacturer"] == "Gatepost"
     assert heard[0]["model"] == "Heart Rate"
@@ -62,13 +57,10 @@ def test_the_battery_goes_into_the_status_and_a_drop_of_it_too():
     assert faults == {"out_of_range": 1}
 
 
-def test_temperatures_final_and_intermediate():
-    async def scene():
-        b = Bench(BleThermometer(), ThermometerTwin())
-        await b.session(lambda: seconds(22))
-        return b
-
-    b = play(scene())
+@played
+async def test_temperatures_final_and_intermediate():
+    b = Bench(BleThermometer(), ThermometerTwin())
+    await b.session(lambda: seconds(22))
     final = [reading for reading in b.stored if "intermediate" not in reading.flags]
     between = [reading for reading in b.stored if "intermediate" in reading.flags]
     assert len(final) >= 3
@@ -78,47 +70,41 @@ def test_temperatures_final_and_intermediate():
     assert all(reading.quality == "uncertain" and reading.bookmark is None for reading in between)
 
 
-def test_a_thermometer_that_measures_at_one_place_tells_it_once():
-    async def scene():
-        stream = TwinCharacteristic(0x2A1C, "indicate")
-        twin = TwinPeripheral(
-            "T", "AA:00:00:00:00:01", [TwinService(0x1809, [stream, TwinCharacteristic(0x2A1D, "read", b"\x09")])]
-        )
-        b = Bench(BleThermometer(), twin)
+@played
+async def test_a_thermometer_that_measures_at_one_place_tells_it_once():
+    stream = TwinCharacteristic(0x2A1C, "indicate")
+    twin = TwinPeripheral(
+        "T", "AA:00:00:00:00:01", [TwinService(0x1809, [stream, TwinCharacteristic(0x2A1D, "read", b"\x09")])]
+    )
+    b = Bench(BleThermometer(), twin)
 
-        async def measure():
-            await asyncio.sleep(1)
-            twin.send(stream, bytes.fromhex("00a00a00fe"))
-            await asyncio.sleep(1)
+    async def measure():
+        await asyncio.sleep(1)
+        twin.send(stream, bytes.fromhex("00a00a00fe"))
+        await asyncio.sleep(1)
 
-        await b.session(measure)
-        return b.stored
-
-    (reading,) = play(scene())
+    await b.session(measure)
+    (reading,) = b.stored
     assert reading.flags == ("site-tympanum",)
     assert reading.values == {"temperature": 27.2}
 
 
-def test_continuous_oximetry_has_no_marks():
-    async def scene():
-        b = Bench(BlePulseOximeter(RecordOptions(records=False)), PulseOximeterTwin(finger_losses=False))
-        await b.session(lambda: seconds(8))
-        return b.stored
-
-    stored = play(scene())
+@played
+async def test_continuous_oximetry_has_no_marks():
+    b = Bench(BlePulseOximeter(RecordOptions(records=False)), PulseOximeterTwin(finger_losses=False))
+    await b.session(lambda: seconds(8))
+    stored = b.stored
     assert len(stored) >= 6
     assert all(reading.bookmark is None and "spo2" in reading.values for reading in stored)
 
 
-def test_two_sensors_of_a_kind_have_names_of_their_own():
-    async def scene():
-        twin = EnvironmentTwin()
-        twin.plugged = False
-        b = Bench(BleEnvironment(EnvironmentOptions()), twin)
-        await b.session(lambda: seconds(1.5))
-        return b.stored
-
-    stored = play(scene())
+@played
+async def test_two_sensors_of_a_kind_have_names_of_their_own():
+    twin = EnvironmentTwin()
+    twin.plugged = False
+    b = Bench(BleEnvironment(EnvironmentOptions()), twin)
+    await b.session(lambda: seconds(1.5))
+    stored = b.stored
     assert values(stored, "temperature")[0] == 21.5
     assert ("temperature_probe:not-available",) in [reading.flags for reading in stored]
     assert {name for reading in stored for name in reading.values} >= {"humidity", "pressure", "co2", "pm25"}
@@ -150,28 +136,24 @@ def silent_sensor() -> TwinPeripheral:
     return TwinPeripheral("Logger", "AA:00:00:00:00:02", [TwinService(0x181A, [sensor])])
 
 
-def test_what_does_not_speak_is_asked_every_so_often():
-    async def scene():
-        b = Bench(BleEnvironment(EnvironmentOptions(poll=5.0)), silent_sensor())
-        await b.session(lambda: seconds(21))
-        return b.stored
-
-    assert values(play(scene()), "temperature") == [20.0, 20.1, 20.2, 20.3, 20.4]
+@played
+async def test_what_does_not_speak_is_asked_every_so_often():
+    b = Bench(BleEnvironment(EnvironmentOptions(poll=5.0)), silent_sensor())
+    await b.session(lambda: seconds(21))
+    assert values(b.stored, "temperature") == [20.0, 20.1, 20.2, 20.3, 20.4]
 
 
-def test_a_sensor_is_read_now():
-    async def scene():
-        b = Bench(BleEnvironment(EnvironmentOptions(poll=500.0)), silent_sensor())
-        answers = []
+@played
+async def test_a_sensor_is_read_now():
+    b = Bench(BleEnvironment(EnvironmentOptions(poll=500.0)), silent_sensor())
+    answers = []
 
-        async def ask():
-            await asyncio.sleep(2)
-            answers.append(await b.command("read_now", NoParameters()))
+    async def ask():
+        await asyncio.sleep(2)
+        answers.append(await b.command("read_now", NoParameters()))
 
-        await b.session(ask)
-        return answers, b.stored
-
-    answers, stored = play(scene())
+    await b.session(ask)
+    answers, stored = answers, b.stored
     assert answers == [{"temperature": 20.1, "units": {"temperature": "Cel"}, "flags": []}]
     assert len(stored) == 2
 

@@ -10,7 +10,7 @@ from typing import Any
 from gatepost.drivers.ble.peripheral import GattValue
 from gatepost.drivers.ble.twin.peripheral import TwinCharacteristic, TwinPeripheral, TwinService
 from gatepost.drivers.driver import WrongDevice
-from tests.ble.profiles.bench import Bench, play, values
+from tests.ble.profiles.bench import Bench, played, values
 
 PAGE = (Path(__file__).parents[3] / "docs" / "drivers-ble.md").read_text("utf-8")
 
@@ -42,29 +42,22 @@ class PatchTwin(TwinPeripheral):
             self.send(self.value, (3725).to_bytes(2, "little"))
 
 
-def test_the_example_reads_its_device() -> None:
+@played
+async def test_the_example_reads_its_device() -> None:
     names = example()
-
-    async def scene() -> Bench:
-        b = Bench(names["AcmePatch"](), PatchTwin(names))
-        await b.session(lambda: asyncio.sleep(5))
-        return b
-
-    b = play(scene())
+    b = Bench(names["AcmePatch"](), PatchTwin(names))
+    await b.session(lambda: asyncio.sleep(5))
     assert values(b.stored, "temperature")[:3] == [37.25] * 3
     assert b.known["battery"] == 61
 
 
-def test_the_example_counts_what_is_wrong_and_knows_its_device() -> None:
+@played
+async def test_the_example_counts_what_is_wrong_and_knows_its_device() -> None:
     names = example()
     decoder = names["AcmePatch"]().decoder()
     assert decoder.feed(GattValue(names["VALUE"], b"x", 1, names["SERVICE"])) == []
     assert dict(decoder.faults) == {"bad_length": 1}
     assert decoder.feed(GattValue(names["VALUE"], bytes(2), 1))[0].values == {"temperature": 0.0}
-
-    async def scene() -> BaseException | None:
-        return await Bench(names["AcmePatch"](), TwinPeripheral("Lamp", "AA:00:00:00:00:0E")).session()
-
-    wrong = play(scene())
+    wrong = await Bench(names["AcmePatch"](), TwinPeripheral("Lamp", "AA:00:00:00:00:0E")).session()
     assert isinstance(wrong, WrongDevice)
     assert "needs ACME patch" in str(wrong)

@@ -12,19 +12,15 @@ from gatepost.drivers.ble.oximeters.driver import BleOximeter
 from gatepost.drivers.ble.oximeters.frames import DIALECTS, contec_request
 from gatepost.drivers.ble.twin.devices.fingertip import FingertipTwin
 from gatepost.drivers.ble.uuids import uuid
-from tests.ble.profiles.bench import Bench, play, values
+from tests.ble.profiles.bench import Bench, played, values
 
 
 @pytest.mark.parametrize("dialect", [each.name for each in DIALECTS])
-def test_a_simulated_one_is_read_for_minutes(dialect):
+@played
+async def test_a_simulated_one_is_read_for_minutes(dialect):
     twin = FingertipTwin(dialect=dialect)
-
-    async def scene() -> Bench:
-        bench = Bench(BleOximeter(), twin)
-        await bench.session(lambda: asyncio.sleep(180))
-        return bench
-
-    bench = play(scene())
+    bench = Bench(BleOximeter(), twin)
+    await bench.session(lambda: asyncio.sleep(180))
     assert bench.faults == {}
     assert 150 < len(bench.stored) < 200
     assert bench.stored[0].values == {}
@@ -36,13 +32,11 @@ def test_a_simulated_one_is_read_for_minutes(dialect):
     assert bench.known["battery"] == 100
 
 
-def test_a_contec_is_asked_kept_awake_and_stopped():
-    async def scene() -> Bench:
-        bench = Bench(BleOximeter(), FingertipTwin(dialect="contec-ble"))
-        await bench.session(lambda: asyncio.sleep(12))
-        return bench
-
-    said = [data for _, data in play(scene()).peripheral.said]
+@played
+async def test_a_contec_is_asked_kept_awake_and_stopped():
+    bench = Bench(BleOximeter(), FingertipTwin(dialect="contec-ble"))
+    await bench.session(lambda: asyncio.sleep(12))
+    said = [data for _, data in bench.peripheral.said]
     assert said[0] == contec_request("start", 1)
     assert said.count(contec_request("keep-alive")) == 2
     assert said[-1] == contec_request("stop")

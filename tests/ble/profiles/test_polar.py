@@ -15,7 +15,7 @@ from gatepost.drivers.ble.profiles.polar import BlePolarH10
 from gatepost.drivers.ble.profiles.polar_waveforms import NS_PER_SECOND, PolarWaves
 from gatepost.drivers.ble.twin.devices.polar import PolarH10Twin
 from gatepost.drivers.reading import Reading
-from tests.ble.profiles.bench import Bench, play
+from tests.ble.profiles.bench import Bench, played
 
 
 def strap(streams=("ecg",), twin=None, **settings) -> Bench:
@@ -30,22 +30,19 @@ def samples(readings: list) -> list[int]:
     return [sample for reading in readings for sample in reading.waveform.samples]
 
 
-def test_an_ecg_arrives_whole_and_in_order():
-    async def scene():
-        b = strap()
-        sent: list[int] = []
-        original = b.twin._sample
+@played
+async def test_an_ecg_arrives_whole_and_in_order():
+    b = strap()
+    sent: list[int] = []
+    original = b.twin._sample
 
-        def sample(stream, at):
-            found = original(stream, at)
-            sent.append(found[0])
-            return found
+    def sample(stream, at):
+        found = original(stream, at)
+        sent.append(found[0])
+        return found
 
-        b.twin._sample = sample
-        await b.session(lambda: asyncio.sleep(30))
-        return b, sent
-
-    b, sent = play(scene())
+    b.twin._sample = sample
+    await b.session(lambda: asyncio.sleep(30))
     found = waves(b, "ecg")
     got = samples(found)
     assert got == sent[: len(got)]
@@ -58,30 +55,25 @@ def test_an_ecg_arrives_whole_and_in_order():
 
 
 @pytest.mark.parametrize("drift", [0.98, 1.0, 1.02])
-def test_lost_frames_are_a_gap_of_known_length_whatever_the_drift(drift):
-    async def scene():
-        b = strap(twin=PolarH10Twin(drift=drift))
+@played
+async def test_lost_frames_are_a_gap_of_known_length_whatever_the_drift(drift):
+    b = strap(twin=PolarH10Twin(drift=drift))
 
-        async def lose():
-            await asyncio.sleep(10)
-            b.twin.lose_frames = 2
-            await asyncio.sleep(10)
+    async def lose():
+        await asyncio.sleep(10)
+        b.twin.lose_frames = 2
+        await asyncio.sleep(10)
 
-        await b.session(lose)
-        return b
-
-    gaps = [reading for reading in waves(play(scene()), "ecg") if "gap" in reading.flags]
+    await b.session(lose)
+    gaps = [reading for reading in waves(b, "ecg") if "gap" in reading.flags]
     assert [reading.values["lost_samples"] for reading in gaps] == [146]
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_acceleration_has_three_channels(compressed):
-    async def scene():
-        b = strap(("ecg", "acceleration"), PolarH10Twin(compressed=compressed), acceleration_rate=100)
-        await b.session(lambda: asyncio.sleep(10))
-        return b
-
-    b = play(scene())
+@played
+async def test_acceleration_has_three_channels(compressed):
+    b = strap(("ecg", "acceleration"), PolarH10Twin(compressed=compressed), acceleration_rate=100)
+    await b.session(lambda: asyncio.sleep(10))
     assert waves(b, "ecg")
     for axis in "xyz":
         found = waves(b, axis)
@@ -91,15 +83,12 @@ def test_acceleration_has_three_channels(compressed):
     assert waves(b, "z")[-1].waveform.rate_hz == pytest.approx(100.4, rel=1e-3)
 
 
-def test_a_stream_that_is_already_running_is_stopped_and_started():
-    async def scene():
-        b = strap()
-        b.twin._rates[0] = 130.0
-        b.twin._due[0], b.twin._count[0], b.twin._samples[0], b.twin._began[0] = 0.0, 0, [], 0
-        await b.session(lambda: asyncio.sleep(5))
-        return b
-
-    b = play(scene())
+@played
+async def test_a_stream_that_is_already_running_is_stopped_and_started():
+    b = strap()
+    b.twin._rates[0] = 130.0
+    b.twin._due[0], b.twin._count[0], b.twin._samples[0], b.twin._began[0] = 0.0, 0, [], 0
+    await b.session(lambda: asyncio.sleep(5))
     assert [data[:2] for _, data in b.peripheral.said] == [
         b"\x01\x00",
         b"\x02\x00",
@@ -110,60 +99,49 @@ def test_a_stream_that_is_already_running_is_stopped_and_started():
     assert waves(b, "ecg")
 
 
-def test_the_streams_are_stopped_at_the_end():
-    async def scene():
-        b = strap(("ecg", "acceleration"))
-        await b.session(lambda: asyncio.sleep(5))
-        return b
-
-    b = play(scene())
+@played
+async def test_the_streams_are_stopped_at_the_end():
+    b = strap(("ecg", "acceleration"))
+    await b.session(lambda: asyncio.sleep(5))
     assert [data for _, data in b.peripheral.said][-2:] == [b"\x03\x00", b"\x03\x02"]
     assert b.twin._rates == {}
 
 
-def test_a_lost_link_is_a_gap_too():
-    async def scene():
-        b = strap()
+@played
+async def test_a_lost_link_is_a_gap_too():
+    b = strap()
 
-        async def fall():
-            await asyncio.sleep(5)
-            b.lose()
-            await asyncio.sleep(0.01)
+    async def fall():
+        await asyncio.sleep(5)
+        b.lose()
+        await asyncio.sleep(0.01)
 
-        await b.session(fall)
-        before = len(waves(b, "ecg"))
-        b.twin._ticks += 100  # ten seconds
-        await b.session(lambda: asyncio.sleep(5))
-        return waves(b, "ecg")[before:]
-
-    (gap,) = [reading for reading in play(scene()) if "gap" in reading.flags]
+    await b.session(fall)
+    before = len(waves(b, "ecg"))
+    b.twin._ticks += 100  # ten seconds
+    await b.session(lambda: asyncio.sleep(5))
+    (gap,) = [reading for reading in waves(b, "ecg")[before:] if "gap" in reading.flags]
     assert 1200 < gap.values["lost_samples"] < 1500
 
 
-def test_a_stream_that_ends_by_itself_is_started_again():
-    async def scene():
-        b = strap()
+@played
+async def test_a_stream_that_ends_by_itself_is_started_again():
+    b = strap()
 
-        async def stop():
-            await asyncio.sleep(5)
-            b.twin._rates.clear()
-            await asyncio.sleep(50)
+    async def stop():
+        await asyncio.sleep(5)
+        b.twin._rates.clear()
+        await asyncio.sleep(50)
 
-        await b.session(stop)
-        return b
-
-    b = play(scene())
+    await b.session(stop)
     assert len(samples(waves(b, "ecg"))) > 3500
 
 
-def test_a_refusal_is_counted_and_the_heart_rate_goes_on():
-    async def scene():
-        b = strap()
-        b.twin.mtu = 100
-        await b.session(lambda: asyncio.sleep(8))
-        return b
-
-    b = play(scene())
+@played
+async def test_a_refusal_is_counted_and_the_heart_rate_goes_on():
+    b = strap()
+    b.twin.mtu = 100
+    await b.session(lambda: asyncio.sleep(8))
     assert b.faults["stream-refused"] == 1
     assert len([reading for reading in b.stored if reading.metric == "heart_rate"]) > 5
 
