@@ -12,10 +12,18 @@ MAX_TEXT = 64  # characters of a result that is a word
 CONTROL = "quality-control"
 
 
-def slug(text: str) -> str:
-    """A text as the name of a value: lower case letters, digits and underscores, beginning with a letter."""
-    found = re.sub(r"[^a-z0-9]+", "_", text.casefold()).strip("_")[:60]
+def slug(*texts: str) -> str:
+    """The first of these texts that has letters or digits as the name of a value: lower case letters, digits and
+    underscores, beginning with a letter."""
+    found = next(filter(None, map(name_part, texts)), "")[:60]
     return found if found[:1].isalpha() else f"code_{found or 'unnamed'}"
+
+
+def name_part(text: str) -> str:
+    """A text as a part of a name; empty where it has neither letters nor digits. `LYM%` and `LYM#` of a blood count are
+    not the same."""
+    text = text.replace("%", " percent ").replace("#", " count ") if len(text) > 1 else text
+    return re.sub(r"[^a-z0-9]+", "_", text.casefold()).strip("_")
 
 
 def abnormal_flag(sent: str) -> str:

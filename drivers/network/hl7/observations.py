@@ -114,7 +114,7 @@ def _add(
 def _meaning(item: Observation, number: int | None, names: Mapping[str, str]) -> Meaning:
     code, name, system = item.code
     if system not in MDC_SYSTEMS:
-        return Meaning(LABORATORY, names.get(code) or slug(name or code), (), True)
+        return Meaning(LABORATORY, names.get(code) or slug(name, code), (), True)
     if number is not None and number in MEANINGS:
         return MEANINGS[number]
     own = names.get(code) or (names.get(str(number)) if number is not None else None)
@@ -154,7 +154,7 @@ def _alarm(item: Observation, time: str | None, unreal: tuple[str, ...]) -> Read
     """An alarm as the monitor shows it; its text is not kept, as people type into some of them."""
     number = number_of(item.code[0])
     values = {} if number is None else {"alarm_priority": number}
-    code = slug(item.code[1] or item.code[0]).replace("_", "-")[:60]
+    code = slug(item.code[1], item.code[0]).replace("_", "-")[:60]
     flags = (*unreal, f"device-alarm:{code}")
     return Reading("device_alarm", values, {}, flags, BAD if unreal or not values else GOOD, time)
 

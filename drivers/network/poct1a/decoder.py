@@ -61,7 +61,7 @@ class PoctDecoder:
 
     def _reading(self, service: ObservedService, result: ObservedResult) -> Reading:
         code = result.code
-        name = self._names.get(code) or slug(result.name or code)
+        name = self._names.get(code) or slug(result.name, code)
         flags = [FROM_MEMORY] if service.patient_result else [FROM_MEMORY, CONTROL]
         if result.method in METHODS:
             flags.append(METHODS[result.method])

@@ -38,7 +38,8 @@ class AstmHeader(msgspec.Struct, frozen=True, gc=False):
 
 class AstmResult(msgspec.Struct, frozen=True, gc=False):
     """One result; `value` None when it is none, `text` then says what the device wrote. `user_marks`: the markers are
-    those of a Contour, not abnormal flags of the standard."""
+    those of a Contour, not abnormal flags of the standard. `detail`: what the test id says after the name; `quantity`:
+    what stands beside the value, as a GeneXpert writes `POSITIVE^24.7`."""
 
     sequence: int | None
     analyte: str
@@ -50,6 +51,8 @@ class AstmResult(msgspec.Struct, frozen=True, gc=False):
     status: str
     timestamp: list[int] | None
     user_marks: bool
+    detail: tuple[str, ...] = ()
+    quantity: str = ""
 
     @property
     def beyond(self) -> str:
@@ -86,8 +89,8 @@ def decode_result(
         raise FrameError("bad_header")
     if len(fields) < 4:
         raise FrameError("truncated")
-    analyte = _analyte(fields[2].split(marks.component))
-    shown = unescape(fields[3].split(marks.component)[0], marks).strip()
+    analyte, detail = _analyte(fields[2].split(marks.component))
+    shown, quantity = (unescape(_at(fields[3].split(marks.component), place), marks).strip() for place in (0, 1))
     sequence = fields[1].strip()
     if not analyte or not (shown or analyser) or not re.fullmatch(r"\d*", sequence, re.ASCII):
         raise FrameError("bad_format")
@@ -105,6 +108,8 @@ def decode_result(
         "" if contour else _at(fields, 8),
         contour or time_of(_at(fields, 12)) or time_of(_at(fields, 11)),
         contour is not None,
+        tuple(unescape(part, marks) for part in detail),
+        quantity,
     )
 
 
@@ -157,12 +162,15 @@ def _serial(sender: list[str], marks: AstmDelimiters) -> str:
     return ""
 
 
-def _analyte(test: list[str]) -> str:
+def _analyte(test: list[str]) -> tuple[str, list[str]]:
     """The manufacturer's own name, the fourth part or a later one; else the first part that says something. What
-    follows the slash after a test number is its dilution."""
-    found = next((part.strip() for part in (*test[3:], *test[:3]) if part.strip()), "")
-    diluted = _DILUTED.fullmatch(found)
-    return diluted[1] if diluted else found
+    follows the slash after a test number is its dilution. And the parts after the name."""
+    parts = [part.strip() for part in test]
+    while parts and not parts[-1]:
+        del parts[-1]
+    at = next((place for place in (*range(3, len(parts)), *range(3)) if _at(parts, place)), 0)
+    diluted = _DILUTED.fullmatch(_at(parts, at))
+    return diluted[1] if diluted else _at(parts, at), parts[max(3, at) + 1 :]
 
 
 def _at(fields: list[str], index: int) -> str:

@@ -99,8 +99,41 @@ def test_names(test, name):
 def test_delimiters_and_large_frames_of_a_genexpert():
     head = "H@^\\|@@@GeneXpert^1@@@@@host@@P@1394-97@20240101"
     long = "C@1@I@" + "x" * 9000 + "@N"
-    (reading,) = results(message(head, "P@1", "O@1@S1", long, "R@1@\\\\\\MTB@POSITIVE\\1@u"))
-    assert reading.values == {"mtb": "POSITIVE"}
+    (reading,) = results(message(head, "P@1", "O@1@S1", long, "R@1@\\\\\\MTB@POSITIVE\\1250@u"))
+    assert (reading.values, reading.units) == ({"mtb": "POSITIVE", "mtb_quantity": 1250}, {"mtb_quantity": "u"})
+
+
+def test_the_parts_of_a_result_are_not_the_result():
+    """As GeneXpert tells a result, its probes, their cycle thresholds and end points."""
+    assay = "^MTB-RIF^^Xpert"
+    told = [
+        (f"{assay}^Xpert MTB-RIF Ultra^4^MTB^", "NOT DETECTED^", {"xpert": "NOT DETECTED"}),
+        (f"{assay}^^^rpoB1^", "INVALID^", {"xpert_rpob1": "INVALID"}),
+        (f"{assay}^^^rpoB1^Ct", "^0.0", {"xpert_rpob1_ct": 0.0}),
+        (f"{assay}^^^rpoB1^EndPt", "^-2.0", {"xpert_rpob1_endpt": -2.0}),
+        (f"{assay}^^^SPC^Ct", "^24.7", {"xpert_spc_ct": 24.7}),
+        (f"{assay}^^^^", "FAIL^", {"xpert_other": "FAIL"}),
+        ("^MTB-RIF^^RIF^Xpert MTB-RIF Ultra^4^RIF Resistance^", "^", {}),
+        ("^MTB-RIF^^RIF^^^SPC^Ct", "^24.7", {"rif_spc_ct": 24.7}),
+    ]
+    sent = [f"R|{place}|{test}|{shown}|||" for place, (test, shown, _) in enumerate(told, 1)]
+    found = results(message("H|@^\\|1||GeneXpert^4.8|||||LIS||P|1394-97", "P|1", "O|1|S1", *sent))
+    assert [reading.values for reading in found] == [values for *_, values in told]
+    assert found[6].flags[-1] == "rif:not-measured"
+
+
+def test_final_result_interpretation_and_signal_are_three_values():
+    test = "^^^0021^B-hCG^UNDILUTED^P^47331M100^00788^"
+    rows = [f"R|1|{test}^F|< 1.20|mIU/mL||||F", f"R|2|{test}^I|NEGATIVE|||||F", f"R|3|{test}^P|9245|RLU||||F"]
+    found = results(message(HEAD, "P|1", ORDER, *rows, "O|2|S2", rows[2]), names={"0021": "hcg"})
+    assert [reading.values for reading in found] == [
+        {"hcg": "< 1.20"}, {"hcg_i": "NEGATIVE"}, {"hcg_p": 9245}, {"hcg": 9245},
+    ]  # fmt: skip
+
+
+def test_a_number_beside_another_has_the_unit():
+    reading = one("^^^HBS|-1^0.478|COI||N||F")
+    assert (reading.values, reading.units) == ({"hbs": -1, "hbs_quantity": 0.478}, {"hbs_quantity": "COI"})
 
 
 def test_frames_up_to_the_limit():
