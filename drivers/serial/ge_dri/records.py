@@ -13,6 +13,7 @@ from gatepost.drivers.serial.ge_dri.frames import HEAD
 PHYSIOLOGICAL, WAVEFORM, ALARM = 0, 1, 4  # main types
 SUBRECORDS, END = 8, 0xFF
 DISPLAYED, TREND_10, TREND_60 = 1, 2, 3  # types of physiological data
+VALUES = frozenset({DISPLAYED, TREND_10, TREND_60})  # others, such as when the cuff measured, are laid out otherwise
 ALL_CLASSES = 0x0E
 SIZE = 278  # octets of a physiological sub-record
 LOWEST = -32000  # nothing at or below it is a value
@@ -98,7 +99,7 @@ def decode_record(record: bytes) -> DriRecord:
     physiological: list[PhysiologicalData] = []
     waveforms: list[WaveformData] = []
     for start, kind in _places(record):
-        if main_type == PHYSIOLOGICAL:
+        if main_type == PHYSIOLOGICAL and kind in VALUES:
             physiological.append(_physiological(record[start : start + SIZE], kind))
         elif main_type == WAVEFORM:
             waveforms.append(_waveform(record[start:], kind))

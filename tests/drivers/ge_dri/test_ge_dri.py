@@ -81,6 +81,14 @@ def test_a_cuff_of_before_has_no_time():
     assert (found.flags, found.device_time) == (("source-nibp", "older-than-60s"), None)
 
 
+def test_a_part_that_tells_when_the_cuff_measured_is_no_values():
+    whole = values(t1=(3, 7, 3670), nibp=(3, 0, 12000, 8000, 9300, 70))
+    record = decode_frame(whole)
+    found = read(DriTwin()._record(0, [(1, record[40:]), (4, bytes(116))]))
+    assert {reading.metric for reading in found} == {"body_temperature", "blood_pressure"}
+    assert read(DriTwin()._record(0, [(4, record[40:])])) == []
+
+
 def test_agents():
     (reading,) = read(values(aa=(3, 6, 180, 210, 90)))
     assert (reading.flags, reading.units) == (("agent-sevoflurane",), {"agent_et": "%", "agent_fi": "%"})
