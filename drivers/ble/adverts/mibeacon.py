@@ -7,6 +7,7 @@ length u8, value. Numbers are little-endian.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from struct import Struct, unpack_from
@@ -20,6 +21,7 @@ from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import Reading, measured
 
 ENCRYPTED, WITH_ADDRESS, WITH_CAPABILITY, WITH_OBJECT = 0x08, 0x10, 0x20, 0x40
+ADDRESS = 6  # octets
 _CAPABILITY_IO = 0x20  # one more octet follows
 _HEAD = Struct("<HHB")
 _ASSOCIATED = b"\x11"
@@ -58,6 +60,16 @@ def _number(name: str, form: str, per: int = 1) -> Callable[[bytes], dict[str, A
     return read
 
 
+def _real(name: str) -> Callable[[bytes], dict[str, Any]]:
+    """A binary32 number; NaN and infinity are none."""
+
+    def read(data: bytes) -> dict[str, Any]:
+        (raw,) = unpack_from("<f", data)
+        return {name: raw if math.isfinite(raw) else None}
+
+    return read
+
+
 def _u24(name: str) -> Callable[[bytes], dict[str, Any]]:
     return lambda data: {name: int.from_bytes(data[:3], "little")}
 
@@ -77,7 +89,7 @@ def _both(data: bytes) -> dict[str, Any]:
 
 
 def _motion_and_light(data: bytes) -> dict[str, Any]:
-    return {"motion": True, "illuminance": unpack_from("<f", data)[0]}
+    return {"motion": True, **_real("illuminance")(data)}
 
 
 def _no_motion(data: bytes) -> dict[str, Any]:
@@ -112,16 +124,16 @@ OBJECTS: dict[int, tuple[int, Callable[[bytes], dict[str, Any]]]] = {  # type ->
     0x4802: (1, _number("humidity", "B")),
     0x4803: (1, _number("battery", "B")),
     0x4804: (1, _opened),
-    0x4805: (4, _number("illuminance", "f")),
+    0x4805: (4, _real("illuminance")),
     0x4806: (1, _flag("wet", unless=0)),
     0x4818: (2, _no_motion),
     0x484E: (1, _flag("occupied", unless=0)),
     0x4A08: (4, _motion_and_light),
     0x4A12: (1, _flag("open", 1)),
-    0x4C01: (4, _number("temperature", "f")),
+    0x4C01: (4, _real("temperature")),
     0x4C02: (1, _number("humidity", "B")),
     0x4C03: (1, _number("battery", "B")),
-    0x4C08: (4, _number("humidity", "f")),
+    0x4C08: (4, _real("humidity")),
     0x5403: (1, _number("battery", "B")),
     0x6E16: (9, _scale),
 }
@@ -144,11 +156,8 @@ def decode(data: bytes, cipher: AdvertCipher | None = None, mac: bytes | None = 
     if len(data) < _HEAD.size:
         raise FrameError("truncated")
     control, device, counter = _HEAD.unpack_from(data)
-    at, own = _HEAD.size, None
-    if control & WITH_ADDRESS:
-        own, at = data[at : at + 6][::-1], at + 6
-    if control & WITH_CAPABILITY:
-        at += 2 if data[at : at + 1] and data[at] & _CAPABILITY_IO else 1
+    own = data[_HEAD.size : _HEAD.size + ADDRESS][::-1] if control & WITH_ADDRESS else None
+    at = _body_at(data)
     if len(data) < at:
         raise FrameError("truncated")
     version, sealed = control >> 12, bool(control & ENCRYPTED)
@@ -159,6 +168,14 @@ def decode(data: bytes, cipher: AdvertCipher | None = None, mac: bytes | None = 
         body, extended = _open(data, body, version, cipher, own or mac)
         counter += extended << 8
     return MiBeaconFrame(version, device, counter, sealed, _values(body, sealed), own)
+
+
+def _body_at(data: bytes) -> int:
+    """Where what follows the head begins."""
+    at = _HEAD.size + (ADDRESS if data[0] & WITH_ADDRESS else 0)
+    if data[0] & WITH_CAPABILITY:
+        at += 2 if data[at : at + 1] and data[at] & _CAPABILITY_IO else 1
+    return at
 
 
 def _open(data: bytes, body: bytes, version: int, cipher: AdvertCipher | None, mac: bytes | None) -> tuple[bytes, int]:
@@ -256,5 +273,5 @@ def variant(data: bytes) -> int:
     """A plain sensor sends its objects in turn: the type of the first tells them apart."""
     if sealed(data):
         return 0
-    at = _HEAD.size + (6 if data[0] & WITH_ADDRESS else 0) + (1 if data[0] & WITH_CAPABILITY else 0)
+    at = _body_at(data)
     return int.from_bytes(data[at : at + 2], "little")

@@ -14,7 +14,7 @@ from gatepost.drivers.checksums import FrameError
 Fields = dict[str, Any]
 
 VERSION = 1
-NONE = 0xFFFF
+NONE, NO_HUMIDITY = 0xFFFF, 0xFF
 MOST_RADON = 16383  # Bq/m3; more is no value
 ASK_BATTERY = b"\x6d"
 LATEST = "29999/0/31012"  # path of the latest values
@@ -44,7 +44,7 @@ def decode_radon(data: bytes) -> Fields:
     if version != VERSION:
         raise FrameError("bad_version")
     return {
-        "humidity": humidity / 2,
+        "humidity": None if humidity == NO_HUMIDITY else humidity / 2,
         "illuminance_raw": light,
         "radon_1day": None if day > MOST_RADON else day,
         "radon_longterm": None if longterm > MOST_RADON else longterm,

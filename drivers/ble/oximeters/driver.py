@@ -14,25 +14,33 @@ from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.forbidden_writes import FORBIDDEN
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.driver import DeviceIO, ForbiddenWrite, ScanHints, SupportedDevice
-from gatepost.drivers.reading import BAD, GOOD, Reading
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reading
 
 FRAMES_A_SECOND = 100  # of the dialect bci, each with all values
 OXIMETER = "fingertip oximeter"
 KEEP_ALIVE = 5.0  # seconds; a Contec is silent after a minute without
 CONTEC_CONTROL = uuid(0xFF01)
 UNITS = {"spo2": "%", "heart_rate": "/min", "perfusion_index": "%"}
-REASONS = (("probe_unplugged", "sensor-unplugged"), ("no_finger", "no-finger"), ("searching", "searching"))
+REASONS = (
+    ("probe_unplugged", "sensor-unplugged"),
+    ("no_finger", "no-finger"),
+    ("searching", "searching"),
+    ("no_signal", "no-signal"),
+)
 
 
 def reading_of(found: Fields) -> Reading:
-    """Values of one frame; 0 is no value of a pulse or a saturation."""
-    reason = next((word for name, word in REASONS if found.get(name)), "no-signal")
+    """Values of one frame; 0 is no value of a pulse or a saturation. Values without a finger are those of before."""
+    why = next((word for name, word in REASONS if found.get(name)), "")
     values = {name: found[name] for name in UNITS if found.get(name)}
     if "spo2" not in values and "heart_rate" not in values:
         values = {}
-    flags = tuple(f"{name}:{reason}" for name in ("spo2", "heart_rate") if name not in values)
+    flags = [f"{name}:{why or 'no-signal'}" for name in ("spo2", "heart_rate") if name not in values]
+    if why and not flags:
+        flags = [why]
     units = {name: UNITS[name] for name in values}
-    return Reading("pulse_oximetry", values, units, flags, GOOD if values else BAD)
+    quality = BAD if not values else UNCERTAIN if why else GOOD
+    return Reading("pulse_oximetry", values, units, tuple(flags), quality)
 
 
 class OximeterProfile(GattProfile):

@@ -17,6 +17,7 @@ Fields = dict[str, Any]
 
 VALUES, WAVE = "values", "wave"
 BEAT = 0x80
+FS20F_STARTS = (b"\xfe\x0a\x55", b"\xfe\x08\x56")
 
 
 class OximeterFrames:
@@ -95,7 +96,7 @@ class Pc60fwFrames(OximeterFrames):
 
 class Fs20fFrames(OximeterFrames):
     """Wellue FS20F ("VTM 20F"), Yuwell. The sum of some counts the first octet, of some it does not: it refuses
-    nothing."""
+    nothing by itself. A frame in which another begins lost its end."""
 
     name = "fs20f"
 
@@ -109,7 +110,10 @@ class Fs20fFrames(OximeterFrames):
 
     @staticmethod
     def decode(frame: bytes) -> Fields:
-        end = {"counter": frame[-2], "checksum_ok": sum8(frame[1:-1]) == frame[-1]}
+        sound = sum8(frame[1:-1]) == frame[-1]
+        if not sound and any(start in frame[1:] for start in FS20F_STARTS):
+            raise FrameError("truncated")
+        end = {"counter": frame[-2], "checksum_ok": sound}
         if frame[2] == 0x56:
             return {"kind": WAVE, "pleth": frame[3], "no_finger": bool(frame[4] & 0x02), **end}
         rate, perfusion = int.from_bytes(frame[3:5]), int.from_bytes(frame[6:8])

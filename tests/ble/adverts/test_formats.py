@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from gatepost.drivers.ble.adverts import mibeacon
+from gatepost.drivers.ble.adverts.decoded_advert import AdvertSender
 from gatepost.drivers.ble.adverts.driver import AdvertOptions
 from gatepost.drivers.ble.adverts.formats import FORMATS, AdvertFilter, advert_filter, names, recognise
 from gatepost.drivers.ble.adverts.table.catalogue import use_formats
@@ -97,3 +99,24 @@ def test_sensors_share_one_filter_until_the_users_formats_change():
     assert advert_filter("govee") is not shared
     use_formats([])
     assert advert_filter("ruuvi") is not shared
+
+
+@pytest.mark.parametrize(
+    ("octets", "kind"),
+    [
+        ("40205b0401041002e800", 0x1004),
+        ("50205b0401a84c37380000041002e800", 0x1004),
+        ("60205b040108061002e800", 0x1006),
+        ("60205b040120ff061002e800", 0x1006),
+    ],
+)
+def test_the_objects_of_a_plain_mibeacon_are_told_apart(octets, kind):
+    assert mibeacon.variant(bytes.fromhex(octets)) == kind
+    assert len(mibeacon.decode(bytes.fromhex(octets)).values) == 1
+
+
+@pytest.mark.parametrize("octets", ["0000c07f", "0000807f"])
+def test_a_mibeacon_without_a_number_has_no_value(octets):
+    data = bytes.fromhex("40505b0401" + "014c04" + octets + "024c0132")
+    (reading,) = mibeacon.interpret(data, AdvertSender()).readings
+    assert (reading.values, reading.flags) == ({"humidity": 50}, ("temperature:not-available",))

@@ -140,6 +140,14 @@ def test_no_value_and_a_battery_that_cannot_be():
         form.interpret(b"\x10\x65\0\0", AdvertSender())
 
 
+@pytest.mark.parametrize("octets", ["0000c07f", "0000807f", "000080ff"])
+def test_what_is_no_number_and_what_is_infinite_is_no_value(octets):
+    data = bytes.fromhex(octets) + bytes.fromhex("702360420000c406")
+    (reading,) = BY_NAME["smartdry"].interpret(data, AdvertSender()).readings
+    assert reading.flags == ("temperature:not-available",)
+    assert set(reading.values) == {"humidity"}
+
+
 def test_a_weighing_is_told_once_when_it_is_final(ear):
     one, advert = ear(), example_of(BY_NAME["yunmai-x"])
     (company, data), *_ = advert.manufacturer_data.items()

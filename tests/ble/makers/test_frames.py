@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatepost.drivers.ble.airthings.values import decode_radon
 from gatepost.drivers.ble.microlife.frames import MicrolifeFrames, decode_records
 from gatepost.drivers.ble.omron import frames as omron
 from gatepost.drivers.ble.omron.records import CLOCKS, RECORDS, decode_clock
+from gatepost.drivers.ble.oximeters.driver import reading_of
+from gatepost.drivers.ble.oximeters.frames import BciFrames, Fs20fFrames
 from gatepost.drivers.ble.scales import frames as scales
 from gatepost.drivers.ble.viatom import cuff_values, ring_values
 from gatepost.drivers.ble.viatom.frames import LepuFrames, ViatomFrames, crc8, lepu_request
@@ -96,3 +99,32 @@ def test_a_scale_tells_its_layout():
     info[:3], info[10] = b"\x12\x12\xff", 7
     info[-1] = sum(info) & 0xFF
     assert scales.decode_qn(bytes(info)) == {"kind": "info", "protocol": 255, "long": True, "divisor": 100}
+
+
+def test_a_frame_without_a_sum_that_lost_its_end_is_no_value():
+    wrong: list[str] = []
+    frames = Fs20fFrames(lambda error: wrong.append(error.kind))
+    found = frames.feed(bytes.fromhex("fe0a55004f" + "fe08561b0004209d" + "fe0a55004f6314bf391d"))
+    assert [each["kind"] for each in found] == ["wave", "values"]
+    assert (found[1]["spo2"], wrong) == (99, ["truncated"])
+
+
+@pytest.mark.parametrize(
+    ("octets", "flags", "quality"),
+    [
+        ("c53107585f", (), "good"),
+        ("c53117585f", ("no-finger",), "uncertain"),
+        ("d53107585f", ("no-signal",), "uncertain"),
+        ("c53127587f", ("spo2:searching",), "uncertain"),
+    ],
+)
+def test_values_that_stand_there_without_a_finger_are_doubtful(octets, flags, quality):
+    (found,) = BciFrames(lambda error: None).feed(bytes.fromhex(octets))
+    reading = reading_of(found)
+    assert (reading.flags, reading.quality) == (flags, quality)
+    assert reading.values["heart_rate"] == 88
+
+
+def test_a_monitor_without_humidity():
+    found = decode_radon(bytes.fromhex("01ff60f009001100a709ffffffffffff0000ffff"))
+    assert (found["humidity"], found["radon_1day"], found["temperature"]) == (None, 9, 24.71)

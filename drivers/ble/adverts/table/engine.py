@@ -113,7 +113,7 @@ def value_reader(spec: NumberSpec) -> Reader:
         if when is not None and not when(data):
             return ABSENT
         raw = read(data)
-        if raw is None or raw != raw:  # a float that is no number
+        if raw is None or raw - raw != 0:  # a float that is no number, or infinite
             return ABSENT if raw is None else None
         if some_missing and (
             raw in missing or (least is not None and raw >= least) or (most is not None and raw > most)
