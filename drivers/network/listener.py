@@ -29,7 +29,8 @@ IDLE = 3600.0  # seconds of silence after which a connection is closed; who has 
 MAX_STRANGERS = 16  # different addresses that the log tells of
 READ = 65536  # octets at once
 HANDSHAKE_TIMEOUT = 10.0  # seconds for TLS
-COUNTED = tuple(f"connections-{kind}" for kind in ("refused", "too-many", "broken-off", "idle"))
+MOST_HELD = 6 << 20  # octets of messages that have not ended, of all connections; nearly all messages are a thousandth
+COUNTED = tuple(f"connections-{kind}" for kind in ("refused", "too-many", "broken-off", "idle", "too-large"))
 KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
 
 
@@ -40,6 +41,7 @@ class PeerConnection:
         self.number = number
         self.address = address
         self.writer = writer
+        self.held = 0  # octets of a message that has not ended
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
 
@@ -198,9 +200,9 @@ class Listener:
             return True
         return True
 
-    def _drop(self, connection: PeerConnection) -> None:
+    def _drop(self, connection: PeerConnection, why: str = "connections-idle") -> None:
         del self._connections[connection.number]  # its task ends soon, and takes no room meanwhile
-        self.counts["connections-idle"] += 1
+        self.counts[why] += 1
         connection.abort()
 
     def _refuse(self, writer: asyncio.StreamWriter, kind: str, why: str, peer: str) -> None:
@@ -234,6 +236,14 @@ class Listener:
             data = await self._read(reader, connection, splitter.patience)
             for message in splitter.feed(data or b""):
                 await self._route(message, connection, owner)
+            connection.held = splitter.held
+            self._bound_held()
+
+    def _bound_held(self) -> None:
+        """Whoever has the longest message that does not end goes, where all of them are too much; it sends again."""
+        if sum(each.held for each in self._connections.values()) > MOST_HELD:
+            largest = max(self._connections.values(), key=lambda each: each.held)
+            self._drop(largest, "connections-too-large")
 
     async def _read(
         self, reader: asyncio.StreamReader, connection: PeerConnection, patience: float | None = None

@@ -52,6 +52,11 @@ class MessageSplitter(Protocol):
         """Seconds of silence after which `feed` is given nothing, which ends a message; None: silence says nothing."""
         ...
 
+    @property
+    def held(self) -> int:
+        """Octets of a message that has not ended."""
+        ...
+
     def feed(self, data: bytes, /) -> list[RoutedMessage]: ...
 
 

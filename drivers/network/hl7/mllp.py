@@ -26,6 +26,10 @@ class MllpSplitter:
         self._inside = False
         self._noise = False  # and counted
 
+    @property
+    def held(self) -> int:
+        return len(self._message)
+
     def feed(self, data: bytes) -> list[bytes]:
         found: list[bytes] = []
         while data:
@@ -79,6 +83,10 @@ class UnframedSplitter:
     def patience(self) -> float | None:
         return SILENCE if self._held else None
 
+    @property
+    def held(self) -> int:
+        return len(self._held)
+
     def feed(self, data: bytes) -> list[bytes]:
         held, whole = self._held, []
         looked = max(1, len(held) - 2)  # each octet is looked at once, however few come at a time
@@ -102,6 +110,10 @@ class Hl7Router:
     @property
     def patience(self) -> float | None:
         return self._splitter.patience
+
+    @property
+    def held(self) -> int:
+        return self._splitter.held
 
     def feed(self, data: bytes) -> list[RoutedMessage]:
         found = []

@@ -193,6 +193,21 @@ async def test_silent_connections_make_room_and_end(ward, monkeypatch):
         writer.close()
 
 
+async def test_messages_that_do_not_end_are_not_all_kept(ward, monkeypatch):
+    monkeypatch.setattr(listener, "MOST_HELD", 20_000)
+    await ward.run(d=ward.owner())
+    await until(lambda: ward.key("d") == "waiting", 5)
+    writers = await opened(ward, 4)
+    for size, writer in enumerate(writers, 5):
+        writer.write(b"\x0bMSH" + b"x" * size * 1000)  # 5 to 8 kB: the first that are too much make the largest go
+    await until(lambda: fault(ward, "connections-too-large") >= 1, 10)
+    twin, client = ward.twin("ICU^^5")
+    async with client:
+        await until(lambda: twin.acknowledged, 20)
+    for writer in writers:
+        writer.close()
+
+
 @pytest.mark.parametrize("mutual", [False, True])
 async def test_tls(ward, tmp_path, mutual):
     authority = Authority(tmp_path / "ca")
