@@ -20,6 +20,7 @@ from gatepost.drivers.serial.ge_dri.records import values_request, waveform_requ
 from gatepost.drivers.serial.medibus.frames import encode_frame
 from gatepost.drivers.serial.medibus.realtime import ENABLE
 from gatepost.drivers.serial.scales.mt_sics_driver import MtSics, MtSicsOptions
+from tests.drivers.twin_exchange import TwinExchange
 
 REGISTRY = Registry.installed()
 SERIAL = [name for name in REGISTRY.names if REGISTRY.get(name).transport == "serial"]
@@ -217,13 +218,13 @@ def test_the_word_that_erases_cannot_even_be_made():
 
 
 @pytest.mark.parametrize("name", sorted(SAID.keys() - ENDLESS))
-async def test_nothing_forbidden_is_said_in_a_whole_session(name, twin_exchange):
+async def test_nothing_forbidden_is_said_in_a_whole_session(name):
     """Conversation and every command against the twin: all that is sent passes the rules."""
     kind = REGISTRY.get(name)
     options = {"contec-cms50-v7": {"records": True}, "contec-cms50d-plus": {"records": True}}.get(name, {})
     driver = kind(kind.options_type(**options))
     twin = kind.twin(driver.options, seed=random.Random(1).randrange(9))
-    exchange = twin_exchange(twin, driver.decoder())
+    exchange = TwinExchange(driver, twin)
     for words in driver.on_open_bytes():
         twin.hear(words)
     if name not in ("nonin", "onetouch-ultra2"):

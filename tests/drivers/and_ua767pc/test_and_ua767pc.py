@@ -1,8 +1,6 @@
 from datetime import datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import BAD, GOOD, Reading, Reply
@@ -121,21 +119,6 @@ def test_a_packet_without_a_result_in_it_does_not_hide_what_follows():
     assert [type(item) for item in found] == [Reading]
     assert faults["bad_format"] == 1
     assert found[0].values["systolic"] == 152
-
-
-@given(
-    st.lists(st.sampled_from([GOOD_RECORD, packet(), packet()[:20], b"\x02", b"80", b"\r\n", b"x", START])),
-    st.lists(st.integers(1, 20), min_size=1),
-)
-def test_pieces_do_not_matter(parts, sizes):
-    data = b"".join(parts)
-    decoder, found, at, turn = Ua767Decoder(), [], 0, 0
-    while at < len(data):
-        size = sizes[turn % len(sizes)]
-        found += decoder.feed(data[at : at + size])
-        at, turn = at + size, turn + 1
-    assert (found, decoder.faults.counts) == read(data)
-    assert len(decoder._rest) < 70
 
 
 def test_it_opens_and_closes_remote_mode():

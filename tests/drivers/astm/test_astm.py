@@ -139,22 +139,6 @@ def test_a_frame_without_an_end_is_bounded():
     assert hear(receiver, *frames(HEADER)) == [("frame", b"\x06")]
 
 
-CHUNKS = [ENQUIRY, END, *frames(HEADER, RESULT), b"\x02", b"\x03", b"\r\n", b"\xff", frames(RESULT)[0][:9], b"x" * 3000]
-
-
-@given(st.lists(st.sampled_from(CHUNKS), max_size=12), st.lists(st.integers(1, 60), min_size=1))
-def test_pieces_do_not_matter(parts, sizes):
-    data = b"".join(parts)
-    whole, cut = AstmDecoder({}), AstmDecoder({})
-    found, at, turn = [], 0, 0
-    while at < len(data):
-        size = sizes[turn % len(sizes)]
-        found += cut.feed(data[at : at + size])
-        at, turn = at + size, turn + 1
-    assert found == whole.feed(data)
-    assert (cut.faults.counts, cut.asks) == (whole.faults.counts, whole.asks)
-
-
 @given(st.binary(max_size=400))
 def test_after_anything_the_next_message_is_read(garbage):
     decoder = AstmDecoder({})

@@ -17,6 +17,7 @@ from gatepost.drivers.serial.contec.v5_frames import END_STORED, READ_STORED, en
 from gatepost.drivers.serial.contec.v7_driver import Contec7Options, ContecCms50V7
 from gatepost.drivers.serial.contec.v7_segments import decode_record
 from gatepost.drivers.serial.contec.v7_twin import a_night
+from tests.drivers.twin_exchange import Killed, TwinExchange
 
 DRIVERS = {"v7": lambda: ContecCms50V7(), "five": lambda: ContecCms50dPlus()}
 
@@ -30,11 +31,11 @@ def commands(exchange):
 
 
 @pytest.fixture
-def table(twin_exchange):
+def table():
     """`table(driver)`: an exchange with its twin, which is live already."""
 
     def lay(driver, twin=None):
-        exchange = twin_exchange(twin or driver.twin(seed=1), driver.decoder())
+        exchange = TwinExchange(driver, twin or driver.twin(seed=1))
         for words in driver.on_open_bytes():
             exchange.twin.hear(words)
         return exchange
@@ -153,7 +154,7 @@ async def test_nor_after_a_store_that_was_slow(name, table):
 
 
 @pytest.mark.parametrize("name", DRIVERS)
-async def test_killed_in_mid_download_any_number_of_times(name, table, killed):
+async def test_killed_in_mid_download_any_number_of_times(name, table):
     rng, marks, found = random.Random(7), {}, []
     for _ in range(50):
         driver = DRIVERS[name]()
@@ -162,7 +163,7 @@ async def test_killed_in_mid_download_any_number_of_times(name, table, killed):
         exchange.dies_after = rng.randrange(6)
         try:
             await driver.execute("read_stored", None, exchange)
-        except killed:
+        except Killed:
             pass
         else:
             break

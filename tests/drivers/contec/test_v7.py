@@ -8,6 +8,7 @@ from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
 from gatepost.drivers.serial.contec import v7_packets as v7
 from gatepost.drivers.serial.contec.v7_driver import Contec7Options, ContecCms50V7
 from gatepost.drivers.serial.contec.v7_twin import Contec7Twin
+from tests.drivers.twin_exchange import TwinExchange
 
 CAPTURED = bytes.fromhex("01e085b396c1e1ffff")  # 65/min, 97 %, no PI
 NO_FINGER = bytes.fromhex("01e9808090ffffffff")
@@ -121,10 +122,10 @@ def test_the_gateway_never_erases():
 
 
 @pytest.fixture
-def table(twin_exchange):
+def table():
     """A driver, and an exchange with its twin that is live already."""
     driver = ContecCms50V7(now=lambda: NOW)
-    exchange = twin_exchange(driver.twin(seed=1), driver.decoder())
+    exchange = TwinExchange(driver, driver.twin(seed=1))
     for words in driver.on_open_bytes():
         exchange.twin.hear(words)
     return driver, exchange

@@ -4,8 +4,6 @@ import random
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed, WrongDevice
@@ -21,6 +19,7 @@ from gatepost.drivers.serial.cyton.packets import (
     int24,
 )
 from gatepost.drivers.serial.cyton.twin import CytonTwin
+from tests.drivers.twin_exchange import TwinExchange
 
 EIGHT = (1, -2, 3, -4, 5, -6, 7, -8)
 
@@ -130,21 +129,6 @@ def test_words_up_to_their_end():
     assert found[0].text.endswith("Firmware: v3.1.2")
     assert [*samples(found[1:4]), found[4]] == [0, 1, 2, None]
     assert found[5].text == "Stopped"
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    before=st.binary(max_size=200),
-    between=st.one_of(st.binary(max_size=100), st.just(packets(1)[0][:20]), st.just(b"\xa0" * 40)),
-    sizes=st.lists(st.integers(1, 90), min_size=1, max_size=8),
-)
-def test_any_garbage_in_any_pieces(before, between, sizes, pieces):
-    stream = before + b"".join(packets(8)) + between + b"".join(packets(8, 100))
-    whole = CytonPacketReader(Faults()).feed(stream)
-    reader = CytonPacketReader(Faults())
-    assert [item for piece in pieces(stream, sizes) for item in reader.feed(piece)] == whole
-    found = samples(item for item in whole if isinstance(item, CytonPacket))
-    assert set(found) >= {*range(2, 7), *range(102, 108)}
 
 
 # -- readings
@@ -278,38 +262,12 @@ def test_every_mistake_at_once():
 # -- the conversation
 
 
-class Talk:
-    """An Exchange with a twin in virtual time; `told` is what the driver made known."""
-
-    def __init__(self, driver, twin):
-        self.twin, self.driver, self.told, self.sent = twin, driver, {}, []
-        self._decoder = driver.decoder()
-        self._heard = []
-
-    async def send(self, data):
-        assert self.driver.violation(data) is None
-        self.sent.append(data)
-        self._heard = self._decoder.feed(self.twin.hear(data))
-
-    async def wait(self, match, timeout):
-        for _ in range(int(timeout / self.twin.interval) + 1):
-            while self._heard:
-                found = match(self._heard.pop(0))
-                if found is not None:
-                    return found
-            self._heard = self._decoder.feed(self.twin.tick())
-        raise TimeoutError
-
-    def update_status(self, **known):
-        self.told |= known
-
-
 async def test_it_is_reset_and_started():
     driver = OpenBciCyton()
-    io = Talk(driver, CytonTwin(1))
+    io = TwinExchange(driver, CytonTwin(1))
     await driver.run_session(io)
     assert io.sent == [b"s", b"v", b"b"]
-    assert io.told == {"firmware": "3.1.2"}
+    assert io.known == {"firmware": "3.1.2"}
     assert driver.on_close_bytes() == (b"s",)
 
 
@@ -317,15 +275,15 @@ async def test_a_board_that_streams_already_is_reset_all_the_same():
     driver = OpenBciCyton()
     twin = CytonTwin(1)
     twin.hear(b"b")
-    io = Talk(driver, twin)
-    io._decoder.feed(twin.tick())
+    io = TwinExchange(driver, twin)
+    io.decoder.feed(twin.tick())
     await driver.run_session(io)
     assert twin.streaming
 
 
 async def test_what_another_program_set_is_kept_when_asked():
     driver = OpenBciCyton(options(reset=False, gain=6))
-    io = Talk(driver, CytonTwin(1))
+    io = TwinExchange(driver, CytonTwin(1))
     await driver.run_session(io)
     assert io.sent == [b"b"]
 
@@ -335,7 +293,7 @@ async def test_a_board_that_is_off_is_told():
     twin.board = False
     driver = OpenBciCyton()
     with pytest.raises(CommandFailed, match="switched on") as failed:
-        await driver.run_session(Talk(driver, twin))
+        await driver.run_session(TwinExchange(driver, twin))
     assert failed.value.key == "no-board"
 
 
@@ -343,7 +301,7 @@ async def test_a_board_that_is_off_is_told():
 async def test_a_daisy_module_that_the_options_do_not_know_is_told(attached, said):
     driver = OpenBciCyton(options(daisy=said))
     with pytest.raises(WrongDevice, match=f"set daisy: {str(attached).lower()}"):
-        await driver.run_session(Talk(driver, CytonTwin(1, daisy=attached)))
+        await driver.run_session(TwinExchange(driver, CytonTwin(1, daisy=attached)))
 
 
 async def test_a_silent_port_is_a_timeout_and_another_device_a_wrong_one():
@@ -357,9 +315,9 @@ async def test_a_silent_port_is_a_timeout_and_another_device_a_wrong_one():
 
     driver = OpenBciCyton()
     with pytest.raises(TimeoutError):
-        await driver.run_session(Talk(driver, Mute(1)))
+        await driver.run_session(TwinExchange(driver, Mute(1)))
     with pytest.raises(WrongDevice):
-        await driver.run_session(Talk(driver, Other(1)))
+        await driver.run_session(TwinExchange(driver, Other(1)))
 
 
 @pytest.mark.parametrize("words", [b"d", b"x1060110X", b"[", b"0", b"1", b"A", b"b1", b"~4", b"C"])

@@ -2,10 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from gatepost.drivers.reading import Reading
 from gatepost.drivers.serial.lines.driver import Lines, LinesOptions
 from gatepost.drivers.testing.vectors.ecg import AD8232_FIELDS, AD8232_PATTERN
 
@@ -116,18 +113,3 @@ def test_the_twin_prints_a_curve_at_its_rate():
     found = [item for _ in range(51) for item in one.feed(twin.tick())]
     assert [len(r.waveform.samples) for r in found] == [500, 500]
     assert one.faults.total == 0
-
-
-LINES = st.lists(st.sampled_from([b"1", b"2", b"!", b"x", b"", b"9" * 60, b"7" * 45]), max_size=30)
-
-
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lines=LINES, sizes=st.lists(st.integers(1, 70), min_size=1, max_size=6))
-def test_any_pieces(lines, sizes, pieces):
-    data = b"\n".join(lines)
-    whole, cut = decoder(max_line=50), decoder(max_line=50)
-    found = whole.feed(data)
-    again = [item for piece in pieces(data, sizes) for item in cut.feed(piece)]
-    assert again == found
-    assert cut.faults.counts == whole.faults.counts
-    assert all(isinstance(item, Reading) for item in found)

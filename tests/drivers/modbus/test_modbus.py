@@ -22,6 +22,7 @@ from gatepost.drivers.serial.modbus.values import octets, raw_number, scaled
 from gatepost.drivers.testing.pty import PtyTwin
 from tests.devices.fakes import execute
 from tests.drivers.rig import Rig, until
+from tests.drivers.twin_exchange import TwinExchange
 
 
 def options(*registers, **others):
@@ -288,40 +289,6 @@ def test_pieces_do_not_matter(parts, sizes):
 # -- conversation
 
 
-class Talk:
-    """An Exchange with a twin behind the decoder of `driver`."""
-
-    def __init__(self, driver, twin):
-        self.driver, self.twin = driver, twin
-        self.sent, self.items, self._heard = [], [], []
-        self.decoder = driver.decoder()
-        self.hears = twin.hear
-
-    def feed(self, data):
-        found = self.decoder.feed(data)
-        self.items += found
-        self._heard += found
-
-    async def send(self, data):
-        assert self.driver.violation(data) is None
-        self.sent.append(data)
-        self._heard.clear()
-        answer = self.hears(data)
-        if answer:
-            self.feed(answer)
-
-    async def wait(self, match, timeout):
-        while self._heard:
-            found = match(self._heard.pop(0))
-            if found is not None:
-                return found
-        raise TimeoutError
-
-    @property
-    def readings(self):
-        return [item for item in self.items if isinstance(item, Reading)]
-
-
 class Over(Exception):
     pass
 
@@ -354,7 +321,7 @@ def both(*registers, **others):
 
 async def test_a_round_is_one_reading():
     driver, twin = both(at("a", 0, scale=0.1), at("b", 7, type="f32", words="CDAB"), at("c", 0, function=1, type="bit"))
-    io = Talk(driver, twin)
+    io = TwinExchange(driver, twin, ticks=False)
     found = await rounds(driver, io, 3)
     assert len(found) == 3
     assert len(io.sent) == 9
@@ -366,7 +333,7 @@ async def test_a_round_is_one_reading():
 async def test_an_address_that_is_not_there_is_said_and_not_asked_again():
     driver, twin = both(at("a", 0), at("b", 7))
     del twin.cells[3, 7]
-    io = Talk(driver, twin)
+    io = TwinExchange(driver, twin, ticks=False)
     (reading,) = await rounds(driver, io)
     assert reading.flags == ("b:illegal-address",)
     assert len(io.sent) == 2
@@ -376,21 +343,21 @@ async def test_an_address_that_is_not_there_is_said_and_not_asked_again():
 async def test_a_busy_device_is_asked_again(monkeypatch):
     monkeypatch.setattr(modbus, "BUSY_PAUSE", 0)
     driver, twin = both(at("a", 0))
-    io = Talk(driver, twin)
-    said = [sealed(1, 0x83, 6)]
-    io.hears = lambda data: said.pop() if said else twin.hear(data)
+    io = TwinExchange(driver, twin, ticks=False)
+    said, hear = [sealed(1, 0x83, 6)], twin.hear
+    twin.hear = lambda data: said.pop() if said else hear(data)
     (reading,) = await rounds(driver, io)
     assert (reading.values.keys(), reading.flags) == ({"a"}, ())
-    io.hears = lambda data: sealed(1, 0x83, 6)
+    twin.hear = lambda data: sealed(1, 0x83, 6)
     assert (await rounds(driver, io))[-1].flags == ("a:busy",)
     assert (await rounds(driver, io))[-1].quality == BAD
 
 
 async def test_a_lost_answer_is_asked_for_again():
     driver, twin = both(at("a", 0))
-    io = Talk(driver, twin)
-    lost = [1]
-    io.hears = lambda data: b"" if lost and lost.pop() else twin.hear(data)
+    io = TwinExchange(driver, twin, ticks=False)
+    lost, hear = [1], twin.hear
+    twin.hear = lambda data: b"" if lost and lost.pop() else hear(data)
     (reading,) = await rounds(driver, io)
     assert reading.flags == ()
     assert len(io.sent) == 2
@@ -398,8 +365,9 @@ async def test_a_lost_answer_is_asked_for_again():
 
 async def test_part_of_a_device_may_be_dumb():
     driver, twin = both(at("a", 0), at("b", 7))
-    io = Talk(driver, twin)
-    io.hears = lambda data: b"" if data[3] == 7 else twin.hear(data)
+    io = TwinExchange(driver, twin, ticks=False)
+    hear = twin.hear
+    twin.hear = lambda data: b"" if data[3] == 7 else hear(data)
     (reading,) = await rounds(driver, io)
     assert (reading.values.keys(), reading.flags) == ({"a"}, ("b:no-answer",))
 
@@ -407,7 +375,7 @@ async def test_part_of_a_device_may_be_dumb():
 async def test_a_device_that_is_off():
     driver, twin = both(at("a", 0), at("b", 7))
     twin.silent = True
-    io = Talk(driver, twin)
+    io = TwinExchange(driver, twin, ticks=False)
     with pytest.raises(LinkFailed, match="device 1"):
         await driver.run_session(io)
     assert io.readings == []
@@ -417,7 +385,7 @@ async def test_a_device_that_is_off():
 async def test_an_adapter_that_hears_itself():
     driver, twin = both(at("a", 0), at("b", 7))
     twin.echo = True
-    io = Talk(driver, twin)
+    io = TwinExchange(driver, twin, ticks=False)
     (reading,) = await rounds(driver, io)
     assert reading.flags == ()
     assert io.decoder.faults.counts == {}

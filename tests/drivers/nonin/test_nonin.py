@@ -14,6 +14,7 @@ from gatepost.drivers.serial.nonin import formats as form
 from gatepost.drivers.serial.nonin.driver import Nonin, NoninOptions
 from gatepost.drivers.serial.nonin.stream import NoninFrameReader
 from gatepost.drivers.serial.nonin.twin import NoninTwin, frame2, frame7, spot_check
+from tests.drivers.twin_exchange import TwinExchange
 
 NOW = datetime(2026, 11, 20, 8, 30, 45)  # noqa: DTZ001
 
@@ -323,39 +324,39 @@ def test_the_twin_speaks_every_format(number):
     assert readings(found.feed(twin.tick()))[0].quality == BAD
 
 
-async def test_a_format_is_selected(twin_exchange):
+async def test_a_format_is_selected():
     driver = Nonin(NoninOptions(format=8, select=True))
-    exchange = twin_exchange(NoninTwin(number=2), driver.decoder())
+    exchange = TwinExchange(driver, NoninTwin(number=2))
     await driver._select(exchange)
     assert exchange.sent == [bytes.fromhex("027002020803")]
     assert exchange.twin.number == 8
 
 
-async def test_an_oximeter_that_refuses_is_the_wrong_one(twin_exchange):
+async def test_an_oximeter_that_refuses_is_the_wrong_one():
     driver = Nonin(NoninOptions(format=8, select=True))
-    exchange = twin_exchange(NoninTwin(number=13, fixed=True), driver.decoder())
+    exchange = TwinExchange(driver, NoninTwin(number=13, fixed=True))
     with pytest.raises(WrongDevice, match="format 8"):
         await driver.run_session(exchange)
 
 
-async def test_one_that_sends_the_format_anyway_is_right(twin_exchange):
+async def test_one_that_sends_the_format_anyway_is_right():
     driver = Nonin(NoninOptions(format=2, select=True))
-    exchange = twin_exchange(NoninTwin(number=2, fixed=True), driver.decoder())
+    exchange = TwinExchange(driver, NoninTwin(number=2, fixed=True))
     await driver._select(exchange)
     assert len(exchange.sent) <= 2
 
 
-async def test_one_that_does_not_answer_decides_by_what_it_sends(twin_exchange):
+async def test_one_that_does_not_answer_decides_by_what_it_sends():
     driver = Nonin(NoninOptions(format=8, select=True))
-    exchange = twin_exchange(NoninTwin(number=13), driver.decoder())
+    exchange = TwinExchange(driver, NoninTwin(number=13))
     exchange.twin.hear = lambda data: b""
     await driver._select(exchange)
     assert exchange.known == {"data_format": "not-selected"}
 
 
-async def test_a_low_battery_is_told_in_the_status(twin_exchange):
+async def test_a_low_battery_is_told_in_the_status():
     driver = Nonin(NoninOptions(format=2))
-    exchange = twin_exchange(NoninTwin(number=2), driver.decoder())
+    exchange = TwinExchange(driver, NoninTwin(number=2))
     exchange.twin.low_battery = True
 
     class Enough(Exception):

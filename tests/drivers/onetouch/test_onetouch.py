@@ -3,8 +3,6 @@ import re
 from datetime import datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed, LocalTime, Registry, SyncTime, WrongDevice
@@ -27,6 +25,7 @@ from gatepost.drivers.serial.onetouch.twin import OneTouchTwin
 from gatepost.drivers.testing.pty import PtyTwin
 from tests.devices.fakes import execute
 from tests.drivers.rig import Rig, until
+from tests.drivers.twin_exchange import TwinExchange
 
 SAT = 'P "SAT","08/03/13","22:12:00   ","{}","{}","{}", 00'
 
@@ -127,65 +126,24 @@ def test_bad_lines_are_counted():
     assert faults == {"bad_checksum": 1, "no_checksum": 1}
 
 
-@given(st.lists(st.sampled_from([line(), b"\x11\r", b'P 003,"', b"\r\n", b"\xff\0", encode_line('@ "X"')])),
-       st.lists(st.integers(1, 30), min_size=1))  # fmt: skip
-def test_pieces_do_not_matter(parts, sizes):
-    data = b"".join(parts)
-    whole, cut = OneTouchDecoder({}), OneTouchDecoder({})
-    found, at, turn = [], 0, 0
-    while at < len(data):
-        size = sizes[turn % len(sizes)]
-        found += cut.feed(data[at : at + size])
-        at, turn = at + size, turn + 1
-    assert found == whole.feed(data)
-    assert cut.faults.counts == whole.faults.counts
-
-
 # -- the conversation
 
 
-class Talk:
-    """An Exchange with a twin; time passes at once. The look of another round ends the test."""
+class Talk(TwinExchange):
+    """With a meter that speaks when it is asked; the look of another round ends the test."""
 
     def __init__(self, twin, driver, trusted=True):
-        self.twin, self.driver = twin, driver
-        self.sent, self.known, self.items, self.stores = [], {}, [], 0
-        self.damage = []  # for each dump: what becomes of its octets
+        super().__init__(driver, twin, ticks=False)
         self._trusted = trusted
-        self._decoder = driver.decoder()
-        self._heard = []
-
-    async def send(self, data):
-        assert self.driver.violation(data) is None
-        self.sent.append(data)
-        answer = self.twin.hear(data)
-        if b"DMP" in data and self.damage:
-            answer = self.damage.pop(0)(answer)
-        self._heard = self._decoder.feed(answer)
-        self.items += self._heard
-
-    async def wait(self, match, timeout):
-        while self._heard:
-            found = match(self._heard.pop(0))
-            if found is not None:
-                return found
-        raise TimeoutError
-
-    async def stored(self, timeout=30.0):
-        self.stores += 1
 
     def now(self):
         return LocalTime(datetime(2026, 1, 6, 12, 0), self._trusted)  # noqa: DTZ001
 
-    def update_status(self, **known):
-        self.known |= known
 
-    def progress(self, what, done, total=None):
-        self.done = (done, total)
-
-    @property
-    def readings(self):
-        return [item for item in self.items if isinstance(item, Reading)]
+def damage(twin, *ways):
+    """The next dumps arrive damaged."""
+    hear, left = twin.hear, list(ways)
+    twin.hear = lambda data: left.pop(0)(hear(data)) if b"DMP" in data and left else hear(data)
 
 
 class Over(Exception):
@@ -211,13 +169,13 @@ async def test_a_meter_that_is_plugged_in_is_read_and_introduced(one_look):
     assert io.known["display_unit"] == "mg/dL"
     assert isinstance(io.known["clock_offset"], int)
     assert io.stores == 1
-    assert io.done == (30, 30)
+    assert io.progressed[-1][1:] == (30, 30)
 
 
 async def test_a_dump_with_a_wrong_or_lost_line_is_asked_for_again(one_look):
     driver = OneTouchUltra2()
     io = Talk(OneTouchTwin(seed=1), driver)
-    io.damage = [lambda data: data.replace(b'","N","00"', b'","N","01"', 1), lambda data: data[:400]]
+    damage(io.twin, lambda data: data.replace(b'","N","00"', b'","N","01"', 1), lambda data: data[:400])
     with pytest.raises(Over):
         await driver.run_session(io)
     assert sum(b"DMP" in words for words in io.sent) == 3
@@ -227,7 +185,7 @@ async def test_a_dump_with_a_wrong_or_lost_line_is_asked_for_again(one_look):
 async def test_a_dump_without_its_beginning_is_asked_for_again(one_look):
     driver = OneTouchUltra2()
     io = Talk(OneTouchTwin(seed=1), driver)
-    io.damage = [lambda data: data[10:]]
+    damage(io.twin, lambda data: data[10:])
     with pytest.raises(Over):
         await driver.run_session(io)
     assert sum(b"DMP" in words for words in io.sent) == 2
@@ -237,7 +195,7 @@ async def test_a_dump_without_its_beginning_is_asked_for_again(one_look):
 async def test_a_dump_that_is_never_whole_gives_what_it_has_and_says_so():
     driver = OneTouchUltra2()
     io = Talk(OneTouchTwin(seed=1), driver)
-    io.damage = [lambda data: data[:400]] * 3
+    damage(io.twin, *[lambda data: data[:400]] * 3)
     with pytest.raises(CommandFailed, match="lost or wrong"):
         await driver.execute("read_stored", None, io)
     assert io.readings

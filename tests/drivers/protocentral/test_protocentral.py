@@ -4,8 +4,6 @@ import struct
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.reading import BAD, GOOD, Faults, Reading
@@ -83,25 +81,6 @@ def test_types_and_lengths_of_other_boards_are_refused():
         healthypi(decode_frame(encode_frame(2, bytes(8))))
     with pytest.raises(FrameError, match="bad_length"):
         healthypi(decode_frame(encode_frame(4, bytes(20))))
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    garbage=st.one_of(
-        st.binary(max_size=120),
-        st.sampled_from(
-            [b"\x0a\xfa\x08\x00\x02", b"\x0a\xfa", b"\x0a", ads()[:9], b"\x0a\xfa\x32\x00\x03", ads()[:-1]]
-        ),
-    ),
-    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=8),
-)
-def test_any_garbage_in_any_pieces(garbage, sizes, pieces):
-    stream = garbage + b"".join(ads(i) for i in range(20)) + garbage + b"".join(ads(i) for i in range(50, 70))
-    whole = ProtocentralFrameReader(Faults(), ADS1292R).feed(stream)
-    reader = ProtocentralFrameReader(Faults(), ADS1292R)
-    assert [item for piece in pieces(stream, sizes) for item in reader.feed(piece)] == whole
-    found = [ads1292r(frame).ecg[0] for frame in whole if frame]
-    assert set(found) >= {*range(1, 19), *range(51, 70)}
 
 
 def test_a_header_in_garbage_does_not_swallow_the_frames_after_it():

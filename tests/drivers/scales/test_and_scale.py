@@ -7,6 +7,7 @@ from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reply
 from gatepost.drivers.serial.scales.and_driver import AndOptions, AndScale
 from gatepost.drivers.serial.scales.and_format import AndWeighing, decode_line, encode_line
 from gatepost.drivers.serial.scales.scale_driver import ScaleReadNow
+from tests.drivers.twin_exchange import TwinExchange
 
 
 def read(*lines, **options):
@@ -127,9 +128,9 @@ def test_modes():
 FORBIDDEN = {b"Z", b"T", b"R", b"P", b"ON", b"OFF", b"CAL", b"EXC", b"U"}  # zero, tare, re-zero, power, calibrate, unit
 
 
-async def test_it_only_ever_asks(twin_exchange):
+async def test_it_only_ever_asks():
     driver = AndScale(AndOptions(mode="repeat"))
-    exchange = twin_exchange(driver.twin(AndOptions(mode="poll"), seed=1), driver.decoder())
+    exchange = TwinExchange(driver, driver.twin(AndOptions(mode="poll"), seed=1))
     for stable in (False, True):
         await driver.execute("read_now", ScaleReadNow(stable), exchange)
     spoken = {words.strip() for words in (*exchange.sent, *driver.on_open_bytes(), *driver.on_close_bytes())}
@@ -137,10 +138,10 @@ async def test_it_only_ever_asks(twin_exchange):
     assert not spoken & FORBIDDEN
 
 
-async def test_read_now_and_when_stable(twin_exchange):
+async def test_read_now_and_when_stable():
     driver = AndScale()
     twin = driver.twin(AndOptions(mode="poll"), seed=1)
-    exchange = twin_exchange(twin, driver.decoder())
+    exchange = TwinExchange(driver, twin)
     twin._settling = 3
     now = await driver.execute("read_now", ScaleReadNow(), exchange)
     assert now["quality"] == UNCERTAIN
@@ -150,17 +151,17 @@ async def test_read_now_and_when_stable(twin_exchange):
     assert stable["weight"] == twin._weight
 
 
-async def test_an_error_of_the_scale_fails_the_command(twin_exchange):
+async def test_an_error_of_the_scale_fails_the_command():
     driver = AndScale()
-    exchange = twin_exchange(driver.twin(), driver.decoder())
+    exchange = TwinExchange(driver, driver.twin())
     exchange.twin.hear = lambda data: b"EC,E02\r\n"
     with pytest.raises(CommandFailed, match="E02"):
         await driver.execute("read_now", ScaleReadNow(), exchange)
 
 
-async def test_a_scale_that_is_off_times_out(twin_exchange):
+async def test_a_scale_that_is_off_times_out():
     driver = AndScale()
-    exchange = twin_exchange(driver.twin(AndOptions(mode="poll")), driver.decoder())
+    exchange = TwinExchange(driver, driver.twin(AndOptions(mode="poll")))
     exchange.twin.hear = lambda data: b""
     with pytest.raises(TimeoutError):
         await driver.execute("read_now", ScaleReadNow(), exchange)

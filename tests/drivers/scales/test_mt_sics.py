@@ -8,6 +8,7 @@ from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Reply
 from gatepost.drivers.serial.scales.mt_sics_driver import MtSics, MtSicsOptions
 from gatepost.drivers.serial.scales.mt_sics_format import SicsResponse, decode_line, encode_weight
 from gatepost.drivers.serial.scales.scale_driver import ScaleReadNow
+from tests.drivers.twin_exchange import TwinExchange
 
 
 def read(*lines, **options):
@@ -107,27 +108,27 @@ def test_the_farewell_ends_the_repetition():
     assert not twin.tick()
 
 
-async def test_the_serial_number_goes_into_the_status(twin_exchange):
+async def test_the_serial_number_goes_into_the_status():
     driver = MtSics()
-    exchange = twin_exchange(driver.twin(), driver.decoder())
+    exchange = TwinExchange(driver, driver.twin())
     await driver.run_session(exchange)
     assert exchange.known == {"serial_number": "B021002593"}
     assert exchange.sent == [b"I4\r\n"]
 
 
-async def test_a_balance_without_a_serial_number_weighs_all_the_same(twin_exchange):
+async def test_a_balance_without_a_serial_number_weighs_all_the_same():
     driver = MtSics()
     for answer, questions in ((b"ES\r\n", 1), (b"I4 I\r\n", 1), (b"", 3)):
-        exchange = twin_exchange(driver.twin(), driver.decoder())
+        exchange = TwinExchange(driver, driver.twin())
         exchange.twin.hear = lambda data, answer=answer: answer
         await driver.run_session(exchange)
         assert exchange.known == {}
         assert len(exchange.sent) == questions
 
 
-async def test_read_now_and_when_stable(twin_exchange):
+async def test_read_now_and_when_stable():
     driver = MtSics()
-    exchange = twin_exchange(driver.twin(seed=1), driver.decoder())
+    exchange = TwinExchange(driver, driver.twin(seed=1))
     exchange.twin._settling = 3
     now = await driver.execute("read_now", ScaleReadNow(), exchange)
     assert (now["quality"], now["units"]) == (UNCERTAIN, {"weight": "kg"})
@@ -135,9 +136,9 @@ async def test_read_now_and_when_stable(twin_exchange):
     assert (stable["quality"], stable["weight"]) == (GOOD, exchange.twin._weight)
 
 
-async def test_a_question_in_between_does_not_end_the_repetition(twin_exchange):
+async def test_a_question_in_between_does_not_end_the_repetition():
     driver = MtSics(MtSicsOptions(mode="repeat"))
-    exchange = twin_exchange(driver.twin(driver.options), driver.decoder())
+    exchange = TwinExchange(driver, driver.twin(driver.options))
     exchange.twin.hear(driver.on_open_bytes()[0])
     await driver.execute("read_now", ScaleReadNow(stable=True), exchange)
     assert exchange.twin.streams
@@ -147,18 +148,18 @@ async def test_a_question_in_between_does_not_end_the_repetition(twin_exchange):
 @pytest.mark.parametrize(
     ("answer", "key"), [(b"S I\r\n", "not-executable"), (b"ES\r\n", "device-error"), (b"S L\r\n", "device-error")]
 )
-async def test_a_refusal_fails_the_command(twin_exchange, answer, key):
+async def test_a_refusal_fails_the_command(answer, key):
     driver = MtSics()
-    exchange = twin_exchange(driver.twin(), driver.decoder())
+    exchange = TwinExchange(driver, driver.twin())
     exchange.twin.hear = lambda data: answer
     with pytest.raises(CommandFailed) as failed:
         await driver.execute("read_now", ScaleReadNow(), exchange)
     assert failed.value.key == key
 
 
-async def test_a_balance_that_is_off_times_out(twin_exchange):
+async def test_a_balance_that_is_off_times_out():
     driver = MtSics()
-    exchange = twin_exchange(driver.twin(), driver.decoder())
+    exchange = TwinExchange(driver, driver.twin())
     exchange.twin.hear = lambda data: b""
     with pytest.raises(TimeoutError):
         await driver.execute("read_now", ScaleReadNow(), exchange)
