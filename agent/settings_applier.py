@@ -28,6 +28,7 @@ log = logging.getLogger("gatepost")
 READ_WITHIN = 30.0  # seconds for all settings files together
 
 REPORTS_TO = "reports-to"  # key of the store's small state
+MOST_NAMED = 20  # changes that a line of the log names
 
 
 Origins = Mapping[tuple[str, ...], Origin]
@@ -202,7 +203,7 @@ class SettingsApplier:
         if applied and not changed:
             return result
         kind = "settings-applied" if applied else "settings-refused"
-        log.info("settings %s (%s)", "applied: " + ", ".join(changed) if applied else "refused", reason)
+        log.info("settings %s (%s)", f"applied: {_counted(changed)}" if applied else "refused", reason)
         self._store.event(kind, {"reason": reason, "changed": changed, "problems": len(problems)})
         self._audit.record(kind, source=reason, changed=changed)
         return result
@@ -264,6 +265,12 @@ def _told(error: Exception) -> str:
     if not isinstance(error, GatepostError):
         return f"{type(error).__name__}: {error}"
     return f"{error.message}; {error.hint}" if error.hint else error.message
+
+
+def _counted(changed: list[str]) -> str:
+    """For a line of the log: the first of many."""
+    more = len(changed) - MOST_NAMED
+    return ", ".join(changed[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _keep_fixed(old: Settings, new: Settings) -> Settings:

@@ -120,9 +120,9 @@ class DeviceView(ConfiguredView):
 class BrokerView(ConfiguredView):
     """One broker at this moment. `condition`: ok, idle (switched off, or connecting at first), or error. `active` is
     whether it should be connected, `protocol` the version of MQTT in use, `next_attempt_in` in seconds; counts are of
-    this run. `in_flight` readings are sent and not acknowledged, `suspect` is the id of a reading that may make the
-    broker hang up, `refused_topics` are subscriptions that it does not grant, each with its reason. `owed` is what
-    waits for it, `settings` the effective ones as text.
+    this run, `losses` of connections within five minutes. `in_flight` readings are sent and not acknowledged,
+    `suspect` is the id of a reading that may make the broker hang up, `refused_topics` are subscriptions that it does
+    not grant, each with its reason. `owed` is what waits for it, `settings` the effective ones as text.
     """
 
     name: str
@@ -138,6 +138,7 @@ class BrokerView(ConfiguredView):
     endpoint: str | None
     protocol: str | None
     connects: int
+    losses: int
     attempts: int
     next_attempt_in: float | None
     offline_since: str | None

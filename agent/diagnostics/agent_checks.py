@@ -12,7 +12,7 @@ from gatepost.agent.core.views import BrokerView, DeviceView
 from gatepost.agent.diagnostics.catalogue import finding_of
 from gatepost.agent.diagnostics.device_checks import of_device
 from gatepost.agent.diagnostics.finding import Finding, by_weight, space
-from gatepost.agent.settings.model import Settings
+from gatepost.agent.settings.model import BrokerSettings, Settings, client_id_of
 from gatepost.agent.settings.problem import told_problems
 
 SPARE = 1.5  # times the reserve: less free space than that is worth a warning
@@ -21,6 +21,7 @@ RECENT = timedelta(days=1)
 FULL = "the log is full"
 REASONS = 3  # that are told
 DEAD = 1000  # dead letters that are counted
+UNSTEADY = 3  # losses of a connection that are more than a passing fault
 
 
 class CheckedBroker(Protocol):
@@ -82,11 +83,13 @@ async def findings(app: CheckedAgent, token_owners: Collection[str] = ()) -> lis
         *_trial(app.status()),
         *_unserved(app.status()),
         *_fleet(app.status()),
-        *_tokens(app.settings, token_owners),
     ]
     results += _gaps(await app.store.gaps(100), now)
+    carriers = {str(device.options.get("via")) for device in app.settings.devices.values()}
     for view in app.devices.views():
-        results += of_device(view, now)
+        results += of_device(view, now, carrier=view["id"] in carriers)
+    told = {finding.about for finding in results if "token create" in finding.do}
+    results += [finding for finding in _tokens(app.settings, token_owners) if finding.about not in told]
     owed = {str(entry["broker"]): entry for entry in await app.store.backlog.undelivered()}
     dead: dict[str, list[str]] = {}
     for letter in await app.store.dead_letters(DEAD):
@@ -94,7 +97,9 @@ async def findings(app: CheckedAgent, token_owners: Collection[str] = ()) -> lis
     for broker in app.brokers.views():
         state = broker.as_dict()
         name = state["name"]
-        results += _broker(state, owed.get(name, {}), dead.get(name, []), now)
+        configured = app.settings.brokers.get(name, BrokerSettings(url=""))
+        client_id = client_id_of(configured, app.settings.gateway.id)
+        results += _broker(state, client_id, owed.get(name, {}), dead.get(name, []), now)
     return by_weight([*results, *_nothing_to_do(app.settings)])
 
 
@@ -267,13 +272,24 @@ def _gaps(gaps: list[dict[str, Any]], now: datetime) -> Iterator[Finding]:
         )
 
 
-def _broker(state: BrokerView, owed: dict[str, Any], dead: list[str], now: datetime) -> Iterator[Finding]:
+def _broker(
+    state: BrokerView, client_id: str, owed: dict[str, Any], dead: list[str], now: datetime
+) -> Iterator[Finding]:
     about = f"broker {state['name']}"
     waiting = int(owed.get("readings") or 0)
     oldest = owed.get("oldest")
     since = f"; {_readings(waiting)} waiting for it, the oldest since {_short(oldest)}" if waiting else ""
     reason, do = state["reason"], state["hint"]
     match state["state"]:
+        case "connected" | "connecting" | "waiting" if state["losses"] >= UNSTEADY:
+            yield finding_of(
+                "broker-unsteady",
+                about,
+                f"its connection was lost {state['losses']} times within five minutes{since}",
+                reason or "it is connected again",
+                f"does another client use the client id {client_id!r}, as a copied card does? Give each gateway "
+                "its own gateway.id, or client_id; else see the broker's log and the network",
+            )
         case "connected":
             if state["refused_topics"]:
                 yield finding_of(

@@ -17,8 +17,8 @@ LATELY = 30.0  # seconds without a reading while faults come
 MINUTE = 60
 
 
-def of_device(view: DeviceView, now: datetime) -> Iterator[Finding]:
-    """At most one finding: what explains the most."""
+def of_device(view: DeviceView, now: datetime, carrier: bool = False) -> Iterator[Finding]:
+    """At most one finding: what explains the most. A `carrier` of other devices may have no readings of its own."""
     about = f"device {view['id']}"
     message, hint = view["message"], view["hint"]
     if view["status"] != "online" and view["condition"] != "error":  # it sleeps, starts, or was put away
@@ -32,7 +32,7 @@ def of_device(view: DeviceView, now: datetime) -> Iterator[Finding]:
             what = message or f"it is not there ({view['port'] or view['driver']})"
             yield finding_of("device-absent", about, what, "", hint or _how_to_connect(view))
         case "online":
-            yield from _online(view, about, now)
+            yield from _online(view, about, now, carrier)
 
 
 def _how_to_connect(view: DeviceView) -> str:
@@ -46,7 +46,7 @@ def _how_to_connect(view: DeviceView) -> str:
     return "is it switched on, and in its network? `gatepost listener` shows who is connected"
 
 
-def _online(view: DeviceView, about: str, now: datetime) -> Iterator[Finding]:
+def _online(view: DeviceView, about: str, now: datetime, carrier: bool) -> Iterator[Finding]:
     driver = view["driver"]
     faults = _faults(view)
     quiet, usual = view["quiet_for"], view["usual_gap"]
@@ -70,7 +70,7 @@ def _online(view: DeviceView, about: str, now: datetime) -> Iterator[Finding]:
         reason = view["message"] or "reporting was stopped by a command"
         do = view["hint"] or (f"`gatepost send {view['id']} start_monitoring` starts it again")
         yield finding_of("device-not-reporting", about, "its readings are not reported", reason, do)
-    elif not view["last_reading"]:
+    elif not view["last_reading"] and not carrier:
         yield finding_of(
             "device-no-reading",
             about,

@@ -92,6 +92,13 @@ class LoadedSettings(msgspec.Struct, kw_only=True):
 
         return effective(self.settings, self.origins) if self.settings else []
 
+    @property
+    def untried(self) -> int:
+        """How many files, credentials and variables with secrets and certificates are named; none of them was read."""
+        from gatepost.agent.settings.secret import references
+
+        return references(self.settings) if self.settings else 0
+
     def check_secrets(self, environ: Mapping[str, str]) -> list[Problem]:
         """Secrets and certificates that cannot be read now, with the place that names them."""
         from gatepost.agent.settings.secret import check_secrets

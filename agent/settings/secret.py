@@ -107,6 +107,12 @@ def check_secrets(
     return report.problems
 
 
+def references(settings: Settings) -> int:
+    """How many secrets and certificates lie outside of the settings."""
+    secrets = sum(isinstance(secret, SecretRef) for _, secret in secrets_of(settings))
+    return secrets + sum(1 for _ in _certificates(settings))
+
+
 def files_named(settings: Settings) -> Iterator[Path]:
     """Files of secrets and certificates that the settings name."""
     for _, secret in secrets_of(settings):

@@ -12,7 +12,6 @@ from typing import Any
 import orjson
 
 from gatepost.agent.core.backoff import Backoff
-from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.core.conditions import broker_condition
 from gatepost.agent.core.errors import ConnectFailed, NotConnected, NotTaken, SettingsWrong, UplinkError
 from gatepost.agent.core.views import BrokerView
@@ -227,13 +226,14 @@ class BrokerLink:
             "url": self.settings.url,
             "state": state.current,
             "condition": broker_condition(state.current, state.attempts, bool(self._tasks.requests.refused)),
-            "since": rfc3339(state.since),
+            "since": state.since,
             "reason": state.reason or self._tasks.requests.complaint,
             "hint": state.hint,
             "connects": state.connects,
+            "losses": state.losses,
             "attempts": state.attempts,
             "next_attempt_in": state.next_attempt_in,
-            "offline_since": rfc3339(state.offline_since) if state.offline_since is not None else None,
+            "offline_since": state.offline_since,
             "active": self._wanted.is_set(),
             "endpoint": str(connection.endpoint) if connection else None,
             "protocol": ("5" if connection.version == 5 else "3.1.1") if connection else None,

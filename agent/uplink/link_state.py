@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from typing import Literal, get_args
 
+from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.uplink.context import UplinkContext
 
 log = logging.getLogger("gatepost.agent.uplink.broker_link")
 
 WaitingState = Literal["waiting", "refused", "blocked"]
 WAITING = get_args(WaitingState)
+LATELY = 300.0  # seconds for which the loss of a connection is counted
+MOST_LOSSES = 50
 
 
 class LinkState:
@@ -25,10 +29,14 @@ class LinkState:
         self.connects = 0
         self._name = name
         self._context = context
-        self.since = context.clock.now().wall
-        self.offline_since: int | None = self.since
+        self.since = self._now()
+        self.offline_since: str | None = self.since
         self._next_attempt_at = 0.0
         self._logged = ("", "")
+        self._losses: deque[float] = deque(maxlen=MOST_LOSSES)
+
+    def _now(self) -> str:
+        return rfc3339(self._context.clock.now().wall)
 
     def enter(self, state: str, reason: str, hint: str = "") -> None:
         self.reason, self.hint = reason, hint
@@ -41,7 +49,7 @@ class LinkState:
             self._logged = (state, reason)
         log.log(level, "%s: %s%s", self._name, state, f": {reason}" if reason else "")
         self.current = state
-        self.since = self._context.clock.now().wall
+        self.since = self._now()
         self._context.events.emit(
             "broker.status", {"broker": self._name, "name": self._name, "state": state, "reason": reason}
         )
@@ -52,11 +60,14 @@ class LinkState:
         self.enter("connected", "")
 
     def went_offline(self) -> None:
-        self.offline_since = self._context.clock.now().wall
+        self.offline_since = self._now()
 
     def wait(self, seconds: float, state: WaitingState, reason: str, hint: str) -> None:
         """The next attempt is due in so many seconds."""
-        self._next_attempt_at = self._context.clock.monotonic() + seconds
+        now = self._context.clock.monotonic()
+        self._next_attempt_at = now + seconds
+        if self.current == "connected":
+            self._losses.append(now)
         self.enter(state, reason, hint)
 
     @property
@@ -64,6 +75,12 @@ class LinkState:
         """Seconds; None when no attempt is waited for."""
         left = self._next_attempt_at - self._context.clock.monotonic()
         return max(0.0, round(left, 1)) if self.current in WAITING else None
+
+    @property
+    def losses(self) -> int:
+        """Connections that were lost lately, 50 at most."""
+        lately = self._context.clock.monotonic() - LATELY
+        return sum(moment > lately for moment in self._losses)
 
 
 def waiting_state(failure: object) -> WaitingState:

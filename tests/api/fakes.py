@@ -78,6 +78,7 @@ BROKER = {
     "endpoint": None,
     "protocol": None,
     "connects": 0,
+    "losses": 0,
     "attempts": 0,
     "next_attempt_in": None,
     "offline_since": None,

@@ -57,6 +57,14 @@ async def test_a_device_that_is_open_and_silent(app):
     assert "gatepost drivers lines" in finding.do
 
 
+async def test_a_device_that_carries_others_needs_no_readings(app):
+    well(app)
+    app.devices.by_id["oximeter-1"].state["last_reading"] = None
+    behind = DeviceSettings(driver="mqtt", options={"via": "oximeter-1"})
+    app.settings = msgspec.structs.replace(app.settings, devices={**app.settings.devices, "behind": behind})
+    assert await findings(app) == []
+
+
 async def test_a_device_whose_readings_nobody_wants(app):
     well(app)
     app.devices.by_id["oximeter-1"].state["monitoring"] = False
@@ -79,6 +87,13 @@ async def test_a_device_of_the_listener_without_a_token(app):
     assert (finding.id, finding.about) == ("device-no-token", "device plug-3")
     assert "token create --device plug-3" in finding.do
     assert await findings(app, {"plug-3"}) == []
+    state = app.devices.by_id["cuff-3"].state  # it says itself that the token has gone: that is told once
+    state.update(status="offline", reason="token revoked", driver="mqtt", hint="")
+    state["message"] = "its connection ended: its token was revoked"
+    app.settings = msgspec.structs.replace(app.settings, devices={"cuff-3": DeviceSettings(driver="mqtt")})
+    assert [finding.id for finding in await findings(app)] == ["device-absent"]
+    well(app)
+    app.settings = msgspec.structs.replace(app.settings, devices=devices)
     listener = msgspec.structs.replace(listener, tls=ListenerTls(cert="c", key="k", client_ca="ca"))
     app.settings = msgspec.structs.replace(app.settings, listener=listener)
     assert await findings(app) == []
@@ -97,6 +112,19 @@ async def test_a_broker_that_was_disconnected_on_purpose(app):
     well(app)
     app.brokers.by_name["lab"].state.update(state="disconnected")
     assert (await told(app))["note", "broker lab"].do == "`gatepost brokers connect lab`"
+
+
+async def test_a_connection_that_is_lost_again_and_again(app):
+    well(app)
+    state = app.brokers.by_name["lab"].state
+    state["losses"] = 2
+    assert await findings(app) == []
+    state["losses"] = 3
+    finding = (await told(app))["problem", "broker lab"]
+    assert (finding.id, "3 times" in finding.what) == ("broker-unsteady", True)
+    assert f"'gatepost-{app.settings.gateway.id}'" in finding.do
+    state.update(state="waiting", reason="the broker closed the connection")
+    assert (await told(app))["problem", "broker lab"].why == "the broker closed the connection"
 
 
 async def test_a_backlog_that_drains(app):

@@ -61,6 +61,12 @@ def test_json_lines_are_the_readings_and_filters_hold(gatepost, agent):
     assert "nobody" in missing.err
 
 
+def test_history_of_a_removed_device_is_exported(gatepost, agent):
+    left = agent.take(device="away-7", spo2=95)
+    shown = gatepost("export", "-", "--format", "jsonl", "--device", "away-7")
+    assert (shown.code, [json.loads(line)["id"] for line in shown.out.splitlines()]) == (0, [left])
+
+
 def test_what_is_there_is_replaced_only_by_force(gatepost, agent, place):
     file = place / "out.jsonl"
     file.write_text("mine")

@@ -44,9 +44,13 @@ def test_warnings_are_marked_and_no_failure(gatepost, settings):
 
 def test_check_tries_the_secrets_when_asked(gatepost, settings):
     path = settings(GOOD + "brokers: {h: {url: mqtt://h, username: a, password: {file: /nowhere/secret}}}\n")
-    assert gatepost("check", path).code == 0
+    shown = gatepost("check", path)
+    assert shown.code == 0
+    assert "note: secrets and certificates (1) were not looked at: --secrets does" in shown.out
+    assert "(1) were not looked at" in json.loads(gatepost("check", path, "--json").out)["notes"][0]
     shown = gatepost("check", path, "--secrets")
     assert shown.code == 78
+    assert "not looked at" not in shown.out
     assert "/nowhere/secret" in shown.out
 
 

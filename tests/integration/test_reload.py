@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from gatepost.agent.settings_applier import _counted
 from tests.uplink.broker import running
 
 from .rig import Mosquitto, agent, lines, listening, settings_for, twin
@@ -61,3 +62,9 @@ async def test_drops_add_change_and_are_refused(tmp_path: Path) -> None:
         await one.until(lambda: there.on("devices/two/status")[-1]["status"] == "offline")
         assert [device["id"] for device in (await one.client.devices())["devices"]] == ["one"]
         assert await one.stop() < 5
+
+
+def test_a_line_of_the_log_names_the_first_of_many_changes() -> None:
+    changed = [f"devices.d{number} added" for number in range(100)]
+    assert _counted(changed).endswith("devices.d19 added and 80 more")
+    assert _counted(changed[:2]) == "devices.d0 added, devices.d1 added"

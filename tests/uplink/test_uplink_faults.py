@@ -201,6 +201,7 @@ async def test_connect_then_kick_condemns_nobody_and_backs_off(gw: Gateway) -> N
         uplink = gw.uplink()
         await until(lambda: len(fake.peers) > 12, 20)
         assert uplink._backoff.failures > 8
+        assert uplink.as_dict()["losses"] > 8
         assert not await gw.store.dead_letters()
         del fake.on[CONNECT]
         fake.on[SUBSCRIBE] = granted
@@ -304,6 +305,9 @@ async def test_taken_over(gw: Gateway) -> None:
         assert "session taken over" in told[0]["reason"]
         assert "client_id" in uplink.hint
         await gw.state("connected")
+        await uplink.disconnect()
+        await until(lambda: uplink.state == "disconnected")
+        assert uplink.as_dict()["losses"] == 1  # what was asked for is no loss
 
 
 async def test_a_subscription_without_answer_is_asked_again(gw: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:

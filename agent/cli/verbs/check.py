@@ -41,15 +41,18 @@ def check_verb(
         main = main / MAIN_FILE
     loaded = load_settings(main)
     problems = loaded.problems + (loaded.check_secrets(_environ()) if secrets else [])
+    notes = loaded.notes
+    if loaded.untried and not secrets:
+        notes = [*notes, f"secrets and certificates ({loaded.untried}) were not looked at: --secrets does"]
     errors = sum(problem.severity == "error" for problem in problems)
     warnings = len(problems) - errors
     if json:
         files = [str(file) for file in loaded.files]
-        say_json({"ok": not errors, "files": files, "problems": msgspec.to_builtins(problems), "notes": loaded.notes})
+        say_json({"ok": not errors, "files": files, "problems": msgspec.to_builtins(problems), "notes": notes})
     else:
         for problem in problems:
             say(str(problem))
-        for note in loaded.notes:
+        for note in notes:
             say(f"note: {note}")
         say(f"{count(len(loaded.files), 'file')}, {count(errors, 'error')}, {count(warnings, 'warning')}")
     if errors:

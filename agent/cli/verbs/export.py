@@ -103,7 +103,7 @@ def export_verb(
     client = connected(socket, config)
     start, end = None if since is None else moment(since), None if until is None else moment(until)
     if device is not None:
-        client.device(device)  # says so when there is none
+        client.readings(device=device, limit=1)  # says so when there is none, nor history of one that was removed
     query = {"device": device, "metric": metric, "since": start, "until": end}
     query |= {"order": "oldest" if oldest_first else None}
     if file == "-" or form is ExportFormat.PARQUET:
