@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+
+import msgspec
+import pytest
 
 from gatepost.agent.uplink.mqtt.inbox import PACKET_IDS, InboundMessage, MessageInbox
 from tests.support.waiting import until
@@ -141,10 +145,36 @@ async def test_waiting_octets_are_bounded_too() -> None:
         await gate.wait()
         return 0
 
-    inbox = MessageInbox(work, lambda *answer: None, set(), at_once=1, octets=2)
+    inbox = MessageInbox(work, lambda *answer: None, set(), at_once=1, octets=4)
     for _ in range(10):
         inbox.take(message("a", 0), 0)
     assert inbox.dropped == 7
+    gate.set()
+    await until(lambda: inbox.busy == 0)
+
+
+@pytest.mark.parametrize(
+    "large",
+    [
+        {"topic": "a" * 60_000},
+        {"properties": {"response_topic": "a" * 60_000}},
+        {"properties": {"correlation_data": b"a" * 60_000}},
+        {"properties": {"user_property": [("", "")] * 1000}},
+        {"properties": {"user_property": [("a" * 30_000, "a" * 30_000)]}},
+        {"properties": {"subscription_identifier": [1] * 1000}},
+    ],
+)
+async def test_everything_that_a_waiting_message_brings_is_counted(large: dict[str, Any]) -> None:
+    gate = asyncio.Event()
+
+    async def work(inbound: InboundMessage) -> int:
+        await gate.wait()
+        return 0
+
+    inbox = MessageInbox(work, lambda *answer: None, set(), at_once=1, octets=200_000)
+    for _ in range(100):
+        inbox.take(msgspec.structs.replace(message("a", 0), **large), 0)
+    assert inbox.busy < 10
     gate.set()
     await until(lambda: inbox.busy == 0)
 

@@ -26,7 +26,20 @@ class InboundMessage(msgspec.Struct, gc=False):
     dup: bool
     properties: dict[str, Any]
 
+    @property
+    def octets(self) -> int:
+        """What it takes of memory while it waits, about."""
+        octets = len(self.topic) + len(self.payload)
+        for value in self.properties.values():
+            if isinstance(value, str | bytes):
+                octets += len(value)
+            elif isinstance(value, list):
+                texts = [text for entry in value if isinstance(entry, tuple) for text in entry]
+                octets += ENTRY * len(value) + sum(map(len, texts))
+        return octets
 
+
+ENTRY = 200  # octets of memory for a property that may stand more than once
 WARN_EVERY = 60.0  # seconds
 PACKET_IDS = 65_535  # that there are: a broker that keeps to MQTT has no more messages unacknowledged
 
@@ -97,7 +110,7 @@ class MessageInbox:
         entry = _Entry(message.qos, mid)
         self._unacknowledged.append(entry)
         self._waiting.append((entry, message))
-        self._octets += len(message.payload)
+        self._octets += message.octets
         if full and self._pause is not None and not self._paused:
             self._paused = True
             self._pause(True)
@@ -143,7 +156,7 @@ class MessageInbox:
     def _start(self) -> None:
         while self._waiting and len(self._tasks) < self._at_once:
             entry, message = self._waiting.popleft()
-            self._octets -= len(message.payload)
+            self._octets -= message.octets
             task = asyncio.get_running_loop().create_task(self._work(entry, message))
             self._tasks.add(task)
             task.add_done_callback(self._done)
