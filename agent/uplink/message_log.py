@@ -13,10 +13,11 @@ from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.events import EventBus
 
 MAX_MESSAGES = 1000
-MAX_OCTETS = 1_000_000  # of payload in all
+MAX_OCTETS = 1_000_000  # of payloads and topics in all
 MAX_AGE = 3600 * 1_000_000  # microseconds
 KEPT_OCTETS = 4096  # of one payload
 MAX_TOPICS = 1000
+MAX_TOPIC_OCTETS = 500_000
 MESSAGE = "message"
 
 Direction = Literal["in", "out"]
@@ -73,6 +74,7 @@ class MessageLog:
         self._octets = 0
         self._number = 0
         self._topics: OrderedDict[tuple[str, str], SeenTopic] = OrderedDict()
+        self._topic_octets = 0
 
     def take(
         self, broker: str, topic: str, payload: bytes, qos: int, retain: bool, direction: Direction
@@ -83,14 +85,18 @@ class MessageLog:
         kept = bytes(payload[:KEPT_OCTETS])
         message = LoggedMessage(self._number, now, broker, topic, kept, len(payload), qos, retain, direction)
         self._messages.append(message)
-        self._octets += len(kept)
+        self._octets += len(kept) + len(topic)
         self._trim(now)
         came_in = int(direction == "in")
         self.received += came_in
-        seen = self._topics.pop((broker, topic), None) or SeenTopic(0, 0, 0, 0, False)
+        seen = self._topics.pop((broker, topic), None)
+        if seen is None:
+            seen = SeenTopic(0, 0, 0, 0, False)
+            self._topic_octets += len(topic)
         self._topics[broker, topic] = SeenTopic(seen.count + 1, seen.received + came_in, now, len(payload), retain)
-        while len(self._topics) > MAX_TOPICS:
-            self._topics.popitem(last=False)
+        while len(self._topics) > MAX_TOPICS or self._topic_octets > MAX_TOPIC_OCTETS:
+            (_, forgotten), _ = self._topics.popitem(last=False)
+            self._topic_octets -= len(forgotten)
         if self._events.watched:
             self._events.emit(MESSAGE, message.as_dict())
         return message
@@ -124,7 +130,8 @@ class MessageLog:
         while messages and (
             len(messages) > MAX_MESSAGES or self._octets > MAX_OCTETS or now - messages[0].at > MAX_AGE
         ):
-            self._octets -= len(messages.popleft().payload)
+            oldest = messages.popleft()
+            self._octets -= len(oldest.payload) + len(oldest.topic)
 
 
 def _readable(payload: bytes, cut: bool) -> tuple[str, str]:

@@ -15,7 +15,15 @@ from gatepost.agent.api.http.router import application
 from gatepost.agent.api.routes import ROUTES
 from gatepost.agent.audit.access_records import AccessRecords
 from gatepost.agent.core.events import EventBus
-from gatepost.agent.uplink.message_log import KEPT_OCTETS, MAX_AGE, MAX_MESSAGES, MAX_OCTETS, MAX_TOPICS, MessageLog
+from gatepost.agent.uplink.message_log import (
+    KEPT_OCTETS,
+    MAX_AGE,
+    MAX_MESSAGES,
+    MAX_OCTETS,
+    MAX_TOPIC_OCTETS,
+    MAX_TOPICS,
+    MessageLog,
+)
 from tests.api.real import running, written
 from tests.support.clock import HandClock
 from tests.support.waiting import until
@@ -212,6 +220,17 @@ async def test_permissions_of_topics_are_kept(app):
         assert [one["payload"] for one in (await http.get("messages")).json()["messages"]] == ["mine"]
         assert [one["topic"] for one in (await http.get("topics")).json()["topics"]] == ["ward/7/x"]
         assert app.subscriptions.all() == []
+
+
+def test_the_history_of_long_topics_is_bounded_too():
+    book = MessageLog(HandClock(), EventBus())
+    for number in range(2 * MAX_TOPICS):
+        book.take("a", f"{number % 500}/{'t' * 60_000}", b"", 0, False, "in")
+    assert 0 < sum(len(one.topic) for one in book.newest(lambda _: True, MAX_MESSAGES, None)) <= MAX_OCTETS
+    assert 0 < sum(len(one["topic"]) for one in book.topics()) <= MAX_TOPIC_OCTETS
+    for number in range(MAX_TOPICS):
+        book.take("a", str(number), b"", 0, False, "in")
+    assert len(list(book.topics())) == MAX_TOPICS
 
 
 def test_the_history_is_bounded_by_count_size_and_age():
