@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,7 +36,7 @@ Places = dict[tuple[Any, ...], str]
 def readings_of(message: ResultMessage, names: Mapping[str, str], places: Places) -> list[Reading]:
     """`names`: what the user calls codes that the catalogue does not know; `places`: where each value was found first,
     kept from message to message, so that one from elsewhere has a channel also where it comes alone."""
-    groups: dict[tuple[Any, ...], ValueGroup] = {}
+    groups = _Groups()
     alarms: list[Reading] = []
     whole = unreal_flags(message)
     for item in message.observations:
@@ -43,7 +44,20 @@ def readings_of(message: ResultMessage, names: Mapping[str, str], places: Places
             alarms.append(_alarm(item, _time(item, message), whole))
         elif item.kind in ("NM", "SN", "ST", ""):
             _add(groups, message, item, names, places)
-    return [group.reading() for group in groups.values()] + alarms
+    return [group.reading() for group in groups.of.values()] + alarms
+
+
+class _Groups:
+    """Groups by what their values have in common and by channel; `counts`: the channels of each."""
+
+    def __init__(self) -> None:
+        self.of: dict[tuple[Any, ...], ValueGroup] = {}
+        self.counts: Counter[tuple[Any, ...]] = Counter()
+
+    def add(self, base: tuple[Any, ...], channel: str, group: ValueGroup) -> ValueGroup:
+        self.of[*base, channel] = group
+        self.counts[base] += 1
+        return group
 
 
 def _marks(item: Observation) -> set[str]:
@@ -72,7 +86,7 @@ def _place(item: Observation, number: int | None) -> str:
 
 
 def _add(
-    groups: dict[tuple[Any, ...], ValueGroup],
+    groups: _Groups,
     message: ResultMessage,
     item: Observation,
     names: Mapping[str, str],
@@ -91,12 +105,12 @@ def _add(
     if place and known not in places and len(places) < MAX_PLACES:
         places[known] = place
     channel = "" if places.get(known, place) == place else place
-    group = groups.get((*base, channel))
+    group = groups.of.get((*base, channel))
     if group is not None and meaning.value in group.names and not place:
-        channel = item.sub_id or str(sum(key[:-1] == base for key in groups) + 1)
-        group = groups.get((*base, channel))
+        channel = item.sub_id or str(groups.counts[base] + 1)
+        group = groups.of.get((*base, channel))
     if group is None:
-        group = groups[(*base, channel)] = ValueGroup(meaning.metric, (*unreal, *meaning.flags), time)
+        group = groups.add(base, channel, ValueGroup(meaning.metric, (*unreal, *meaning.flags), time))
         if channel:
             group.values["channel"] = (item.sub_id or channel)[:64]
     elif meaning.value in group.names:

@@ -1,5 +1,6 @@
 """hl7-monitor: values and what is none, whom it answers and how, messages that are sent again."""
 
+import sys
 import tracemalloc
 
 import msgspec
@@ -343,6 +344,20 @@ def test_a_message_of_many_beds_and_a_header_of_its_size_stays_one():
     header = "MSH|^~\\&|A|B|C|D|20200101||ORU^R01|1|P|2.6\rNTE|" + "x" * 100_000
     beds = "".join(f"\rPV1|1||w^r^{number}" for number in range(1000))
     assert len(Hl7Router().feed(f"\x0b{header}{beds}\x1c\r".encode())) == 1
+
+
+def test_twice_as_many_results_of_one_kind_are_twice_the_work():
+    def work(count):
+        called = []
+        sys.setprofile(lambda frame, event, argument: called.append(event) if event == "call" else None)
+        try:
+            found, _ = read(*["NM|150456^MDC_PULS_OXIM_SAT_O2^MDC||97|262688^MDC_DIM_PERCENT^MDC|||||R"] * count)
+        finally:
+            sys.setprofile(None)
+        assert len(found) == count
+        return len(called)
+
+    assert work(400) < 2.5 * work(200)  # a message of a megabyte holds 20,000
 
 
 def test_a_message_that_comes_octet_by_octet_takes_the_memory_of_its_octets():
