@@ -10,6 +10,7 @@ from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, UNREAL, Reading
 METRIC = "laboratory"
 MAX_TEXT = 64  # characters of a result that is a word
 CONTROL = "quality-control"
+_NOTHING = re.compile(r"[-*. ]*")
 
 
 def slug(*texts: str) -> str:
@@ -27,8 +28,18 @@ def name_part(text: str) -> str:
 
 
 def abnormal_flag(sent: str) -> str:
-    """The flag of an analyser's own mark, as it was sent: `H` -> `abnormal-h`."""
-    return f"abnormal-{slug(sent).replace('_', '-')}"[:64]
+    """The flag of an analyser's own mark, as it was sent: `H` -> `abnormal-h`; of a mere sign `abnormal-marked`."""
+    return f"abnormal-{(name_part(sent) or 'marked').replace('_', '-')}"[:64]
+
+
+def is_nothing(text: str) -> bool:
+    """Whether a result is empty, or dashes and stars that stand for none."""
+    return _NOTHING.fullmatch(text) is not None
+
+
+def beyond_range(text: str) -> str:
+    """Why a result such as `<5` is no number; empty for others."""
+    return {"<": "under-range", ">": "over-range"}.get(text[:1], "")
 
 
 def result_reading(

@@ -6,8 +6,6 @@ from typing import Any
 
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, UNREAL, Reading
 
-DOUBTS = frozenset({"code-mismatch", "questionable", "calibrating"})  # why-words of values that there are
-
 
 class ValueGroup:
     """Values of one metric at one time. `names`: those that were given, with a value or without."""
@@ -18,6 +16,7 @@ class ValueGroup:
         self.values: dict[str, Any] = {}
         self.units: dict[str, str] = {}
         self.names: set[str] = set()
+        self._doubted = False
 
     def add(self, name: str, value: Any, unit: str, why: str = "", flags: tuple[str, ...] = ()) -> None:
         """`value` None: there is none, and `why` says why; else `why` is a doubt about it."""
@@ -26,13 +25,13 @@ class ValueGroup:
         if why:
             self.flags[f"{name}:{why}"] = None
         if value is not None:
+            self._doubted = self._doubted or bool(why)
             self.values[name] = value
             if unit:
                 self.units[name] = unit
 
     def reading(self) -> Reading:
-        doubted = any(flag.rpartition(":")[2] in DOUBTS for flag in self.flags if ":" in flag)
         measured = self.values.keys() - {"channel"}
         bad = not measured or not UNREAL.isdisjoint(self.flags)
-        quality = BAD if bad else UNCERTAIN if doubted else GOOD
+        quality = BAD if bad else UNCERTAIN if self._doubted else GOOD
         return Reading(self.metric, self.values, self.units, tuple(self.flags), quality, self.time)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from gatepost.drivers.laboratory import CONTROL, MAX_TEXT, abnormal_flag, slug
+from gatepost.drivers.laboratory import CONTROL, MAX_TEXT, abnormal_flag, beyond_range, is_nothing, slug
 from gatepost.drivers.laboratory import METRIC as LABORATORY
 from gatepost.drivers.network.hl7.codes import (
     MDC_SYSTEMS,
@@ -23,7 +23,7 @@ from gatepost.drivers.reading import BAD, GOOD, Reading, iso_time
 from gatepost.drivers.value_groups import ValueGroup
 
 ALARM_SYSTEM = "MDIL-ALERT"
-CONTROL_ORDER = "LQC"
+CONTROL_ORDERS = frozenset({"LQC", "CAL", "PRF"})  # controls, calibrations, samples of a proficiency test
 NO_RESULT = frozenset("DINOWX")  # status (table 0085): deleted, pending, not asked for, ordered, wrong, none
 # Marks of OBX-8 as IHE PCD-01 has them: why there is no value, or what to think of it.
 NO_VALUE_MARKS = {"INV": "invalid", "NAV": "unavailable"}
@@ -70,7 +70,7 @@ def unreal_flags(message: ResultMessage, *items: Observation) -> tuple[str, ...]
     found = [flag for mark, flag in UNREAL_MARKS.items() if mark in marks]
     if message.processing in ("T", "D") and "test-data" not in found:
         found.append("test-data")
-    if message.processing == "Q" or any(item.service == CONTROL_ORDER for item in items):
+    if message.processing == "Q" or any(item.service in CONTROL_ORDERS for item in items):
         found.append(CONTROL)  # Q: of blood-count analysers
     return tuple(found)
 
@@ -95,11 +95,13 @@ def _add(
     number, doubts = identify(item)
     meaning = _meaning(item, number, names)
     value = _number(item, meaning)
-    if value is None and item.kind in ("ST", "") and meaning.metric != LABORATORY:
+    laboratory = meaning.metric == LABORATORY
+    if value is None and (not item.kind or (item.kind == "ST" and not laboratory)):
         return  # a node of the containment tree, or a text that is no measurement
     unreal = unreal_flags(message, item)
     time = _time(item, message)
-    base = (meaning.metric, meaning.flags if meaning.metric != "pulse_oximetry" else (), time, unreal)
+    own = meaning.value if laboratory else ""  # an analyte's flags are its own
+    base = (meaning.metric, own, meaning.flags if meaning.metric != "pulse_oximetry" else (), time, unreal)
     place = _place(item, number)
     known = (message.location, meaning.metric, meaning.value, meaning.flags)
     if place and known not in places and len(places) < MAX_PLACES:
@@ -115,19 +117,20 @@ def _add(
             group.values["channel"] = (item.sub_id or channel)[:64]
     elif meaning.value in group.names:
         return  # the same thing twice under one sub-id: the first counts
-    text = _text(item) if meaning.metric == LABORATORY and value is None else ""
-    doubt = next(iter((*doubts, *(word for mark, word in DOUBT_MARKS.items() if mark in _marks(item)))), "")
-    group.add(meaning.value, text or value, ucum(item.unit), doubt, meaning.flags)
+    text = _text(item) if laboratory and value is None else ""
+    doubts += tuple(word for mark, word in DOUBT_MARKS.items() if mark in _marks(item))
+    doubt = next(filter(None, (*doubts, beyond_range(text))), "")
+    group.add(meaning.value, text or value, "" if text else ucum(item.unit), doubt, meaning.flags)
     if value is None and not text:
         group.add(meaning.value, None, "", _why(item))
         return
-    if meaning.metric == LABORATORY and item.flags and item.flags not in ("N", *UNREAL_MARKS):
+    if laboratory and item.flags and item.flags not in ("N", *UNREAL_MARKS):
         group.flags[abnormal_flag(item.flags)] = None
 
 
 def _meaning(item: Observation, number: int | None, names: Mapping[str, str]) -> Meaning:
     code, name, system = item.code
-    if system not in MDC_SYSTEMS:
+    if system not in MDC_SYSTEMS or (not system and number is None):  # as a blood count names its own: `WBC`
         return Meaning(LABORATORY, names.get(code) or slug(name, code), (), True)
     if number is not None and number in MEANINGS:
         return MEANINGS[number]
@@ -153,7 +156,7 @@ def number_of(text: str, signed: bool = True) -> float | None:
 
 def _text(item: Observation) -> str:
     """A result that is a word, such as "negative"."""
-    told = item.kind in ("ST", "SN") and item.status not in NO_RESULT
+    told = item.kind in ("ST", "SN") and item.status not in NO_RESULT and not is_nothing(item.value)
     return item.value if told and 0 < len(item.value) <= MAX_TEXT and item.value.isprintable() else ""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.laboratory import CONTROL, abnormal_flag, result_reading, slug
+from gatepost.drivers.laboratory import CONTROL, abnormal_flag, beyond_range, is_nothing, result_reading, slug
 from gatepost.drivers.network.poct1a.documents import (
     DocumentSplitter,
     ObservedResult,
@@ -67,13 +67,8 @@ class PoctDecoder:
             flags.append(METHODS[result.method])
         if result.interpretation not in ("", "N"):
             flags.append(abnormal_flag(result.interpretation))
-        why = "not-measured" if result.cancelled else _beyond(result)
-        value, text = (None, "") if result.cancelled else (result.value, result.text)
+        none = result.cancelled or is_nothing(result.text)
+        why = "not-measured" if none else beyond_range(result.text)
+        value, text = (None, "") if none else (result.value, result.text)
         mark = (MARK, self._given.dump())
         return result_reading(name, value, text, result.unit[:32], tuple(flags), why, iso_time(service.time), mark)
-
-
-def _beyond(result: ObservedResult) -> str:
-    if result.value is not None:
-        return ""
-    return {"<": "under-range", ">": "over-range"}.get(result.text[:1], "")

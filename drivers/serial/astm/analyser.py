@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.laboratory import CONTROL, MAX_TEXT, abnormal_flag, name_part, result_reading, slug
+from gatepost.drivers.laboratory import CONTROL, MAX_TEXT, abnormal_flag, is_nothing, name_part, result_reading, slug
 from gatepost.drivers.reading import Reading, Reply, iso_time
 from gatepost.drivers.record_digests import RecordDigests, digest_of
 from gatepost.drivers.serial.astm import records
@@ -21,7 +21,6 @@ MOST_NAMES = 512  # analytes of one order
 STATES = {"P": "preliminary", "C": "corrected"}
 DOUBT = "W"  # status of a result whose validity is questionable (LIS02-A2, 9.9)
 NONE = frozenset({"X", "I"})  # status of a result that there is not, or not yet
-_DASHES = re.compile(r"[-*. ]*")
 
 
 class AnalyserResult(NamedTuple):
@@ -92,7 +91,7 @@ class AnalyserDecoder(AstmDecoder):
         flags += [abnormal_flag(mark) for mark in result.markers[:4] if mark not in ("N", "<", ">")]
         if result.status in STATES:
             flags.append(STATES[result.status])
-        none = result.status in NONE or _DASHES.fullmatch(result.text) is not None
+        none = result.status in NONE or is_nothing(result.text)
         why = "not-measured" if none else f"{result.beyond}-range" if result.beyond else ""
         why = why or ("questionable" if result.status == DOUBT else "")
         value, text = (None, "") if none else (None if result.beyond else result.value, result.text)

@@ -74,6 +74,7 @@ def test_where_code_and_name_contradict_the_name_counts():
         ({}, "DEMO", "demo"),
         ({"head": HEAD.replace("|P|", "|T|")}, "", "test-data"),
         ({"service": "LQC"}, "", "quality-control"),
+        ({"service": "PRF"}, "", "quality-control"),
         ({"head": HEAD.replace("|P|", "|Q|")}, "", "quality-control"),
     ],
 )
@@ -158,6 +159,29 @@ def test_an_order_tells_the_time_of_its_results():
     lines = f"{head}\rOBR|1|||WBC|||20260727110000\rOBX|1|NM|6690-2^WBC^LN||9.5|10*9/L|||||F\r"
     found = Hl7Monitor().decoder().feed(framed(lines.encode()))
     assert found[0].device_time == "2026-07-27T11:00:00"
+
+
+def test_a_blood_count_names_its_analytes_without_a_system():
+    found, _ = read(
+        "NM|WBC||11.7|10*3/uL|||||F",
+        "ST|HGB||LL|g/dL|||||F",
+        "ST|MPV||---|fL|||||F",
+        "NM|NEU#||8.02|10*3/uL||*|||F",
+        "NM|NEU%||68.6|%||H|||F",
+        "SN|CRP||<^5|mg/L|||||F",
+        service="OBS",
+        options={"names": {"HGB": "haemoglobin"}},
+    )
+    assert {reading.metric for reading in found} == {"laboratory"}
+    assert [(reading.values, reading.flags, reading.quality) for reading in found] == [
+        ({"wbc": 11.7}, (), "good"),
+        ({"haemoglobin": "LL"}, (), "good"),
+        ({}, ("mpv:not-measured",), "bad"),
+        ({"neu_count": 8.02}, ("abnormal-marked",), "good"),
+        ({"neu_percent": 68.6}, ("abnormal-h",), "good"),
+        ({"crp": "<5"}, ("crp:under-range",), "uncertain"),
+    ]
+    assert [reading.units for reading in found[:2]] == [{"wbc": "10*3/uL"}, {}]
 
 
 def test_unknown_codes_pass_and_can_be_named():

@@ -45,6 +45,7 @@ def test_a_result():
         ('V="&lt;20"', {"hba1c": "<20"}, "hba1c:under-range", "uncertain"),
         ('V="" NULL="NI"', {}, "hba1c:not-measured", "bad"),
         ('V=""', {}, "hba1c:not-measured", "bad"),
+        ('V="---"', {}, "hba1c:not-measured", "bad"),
     ],
 )
 def test_what_is_no_number(value, values, flag, quality):
