@@ -22,8 +22,7 @@ async def test_a_gateway_under_the_rules_of_mosquitto(tmp_path: Path) -> None:
         settings = BrokerSettings(broker.url, username="gw", password="a", layout="gateway", protocol="3.1.1")
         gw.statuses["d"] = {"status": "online"}
         await gw.apply(a=settings)
-        await gw.put(*range(50))
-        await gw.delivered()
+        await gw.deliver(*range(50))
         async with (
             connected(broker.url, username="fleet", password="c", client_id="fleet") as fleet,
             connected(broker.url, username="gw-8", password="b", client_id="gw-8") as other,

@@ -67,6 +67,12 @@ def clock() -> LoopClock:
     return LoopClock()
 
 
+async def fill(start: Any, count: int, **given: Any) -> None:
+    """A run that stores so many rows, and ends."""
+    async with start(**given) as run:
+        await run.put_all(count)
+
+
 @pytest.fixture
 async def start(tmp_path: Path, clock: LoopClock) -> AsyncIterator[Callable[..., Any]]:
     """An async context manager that opens the store of this test."""

@@ -15,7 +15,7 @@ from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import EVENT, URGENT
 from gatepost.agent.store.ranges import FOREVER
 from gatepost.agent.store.writer import QUEUE_BYTES, QUEUE_ROWS, ROW_COST
-from tests.store.conftest import GOOD, database
+from tests.store.conftest import GOOD, database, fill
 from tests.support.clock import LoopClock
 from tests.support.waiting import until
 
@@ -47,15 +47,13 @@ async def test_starts_that_stored_nothing_leave_no_row(start: Any, tmp_path: Pat
     for _ in range(3):
         async with start():
             pass
-    async with start() as run:
-        await run.put_all(1)
+    await fill(start, 1)
     with database(tmp_path / "gatepost.db") as db:
         assert db.execute("SELECT count(*) FROM start WHERE first > 0").fetchone() == (1,)
 
 
 async def test_a_log_of_schema_1_keeps_its_epoch_for_its_rows(start: Any, tmp_path: Path) -> None:
-    async with start() as run:
-        await run.put_all(3)
+    await fill(start, 3)
     with database(tmp_path / "gatepost.db") as db:
         db.executescript("DROP TABLE start; DROP TABLE summary; DROP TABLE summary_zone")
         db.execute("INSERT INTO meta VALUES ('epoch', '6f2c9a1b')")
@@ -170,8 +168,7 @@ async def test_counted_losses_become_one_gap_that_is_forwarded(start: Any) -> No
 
 
 async def test_a_gap_whose_event_was_not_written_is_told_after_a_restart(start: Any, tmp_path: Path) -> None:
-    async with start() as run:
-        await run.put_all(1)
+    await fill(start, 1)
     other = sqlite3.connect(tmp_path / "gatepost.db")
     other.execute("INSERT INTO gap (time, reason, count) VALUES (1, 'log-full', 7)")
     other.commit()
@@ -262,8 +259,7 @@ async def test_small_state_is_durable_and_can_be_forgotten(start: Any) -> None:
 
 
 async def test_a_file_of_a_newer_agent_is_refused_and_not_changed(start: Any, tmp_path: Path) -> None:
-    async with start() as run:
-        await run.put_all(1)
+    await fill(start, 1)
     path = tmp_path / "gatepost.db"
     other = sqlite3.connect(path)
     other.execute("PRAGMA user_version = 99")

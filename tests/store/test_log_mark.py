@@ -15,13 +15,13 @@ from gatepost.agent.store.damage.log_mark import MAX_STARTS, LogMark, LogMarkFil
 from gatepost.agent.store.damage.salvage import JUMP, repair
 from gatepost.agent.store.database import PAGE_SIZE
 from gatepost.agent.store.ranges import FOREVER
+from tests.store.conftest import fill
 from tests.support.waiting import until
 
 
 async def test_an_older_database_beside_a_newer_mark_is_told(start: Any, tmp_path: Path) -> None:
     path = tmp_path / "gatepost.db"
-    async with start() as run:
-        await run.put_all(30)
+    await fill(start, 30)
     old = path.read_bytes()
     async with start() as run:
         seen = {run.store.reading_id(seq) for seq in await run.put_all(25)}
@@ -33,8 +33,7 @@ async def test_an_older_database_beside_a_newer_mark_is_told(start: Any, tmp_pat
         assert seen.isdisjoint(run.store.reading_id(seq) for seq in await run.put_all(25))
     for _ in range(2):  # and what followed that is compared again
         old = path.read_bytes()
-        async with start() as run:
-            await run.put_all(7)
+        await fill(start, 7)
         path.write_bytes(old)
         async with start() as run:
             await until(lambda: not run.store.writer.waiting)
@@ -43,11 +42,9 @@ async def test_an_older_database_beside_a_newer_mark_is_told(start: Any, tmp_pat
 
 async def test_what_was_stored_before_an_earlier_loss_is_counted_too(start: Any, tmp_path: Path) -> None:
     path = tmp_path / "gatepost.db"
-    async with start() as run:
-        await run.put_all(30)
+    await fill(start, 30)
     old = path.read_bytes()
-    async with start() as run:
-        await run.put_all(25)
+    await fill(start, 25)
     path.write_bytes(old)
     async with start() as run:
         assert (await run.put_all(10))[0] > JUMP
@@ -60,12 +57,10 @@ async def test_what_was_stored_before_an_earlier_loss_is_counted_too(start: Any,
 
 async def test_rows_that_an_older_copy_brings_back_hide_no_loss(start: Any, tmp_path: Path) -> None:
     path = tmp_path / "gatepost.db"
-    async with start() as run:
-        await run.put_all(30)
+    await fill(start, 30)
     old = path.read_bytes()
     for number in (40, 20):  # a loss is told, then the copy from before it takes the place of the log
-        async with start() as run:
-            await run.put_all(number)
+        await fill(start, number)
         path.unlink()
         async with start() as run:
             kept = len(await run.put_all(50))
@@ -80,11 +75,9 @@ async def test_rows_that_an_older_copy_brings_back_hide_no_loss(start: Any, tmp_
 
 async def test_a_copy_of_another_time_is_seen_although_it_is_longer(start: Any, tmp_path: Path) -> None:
     path, state = tmp_path / "gatepost.db", (tmp_path / "gatepost.db", tmp_path / "gatepost.db.mark")
-    async with start() as run:
-        await run.put_all(10)
+    await fill(start, 10)
     before = [file.read_bytes() for file in state]
-    async with start() as run:
-        await run.put_all(90)
+    await fill(start, 90)
     longer = path.read_bytes()
     for file, octets in zip(state, before, strict=True):
         file.write_bytes(octets)  # all of it is rolled back, which only the broker can know
@@ -242,8 +235,7 @@ def test_the_mark_survives_a_torn_write(tmp_path: Path) -> None:
 
 async def test_the_mark_of_an_earlier_agent_is_read(start: Any, tmp_path: Path) -> None:
     """It was shorter, with zeros behind it, and counted in other words: nothing is told as lost for that."""
-    async with start() as run:
-        await run.put_all(42)
+    await fill(start, 42)
     body = b'{"seq":42,"base":1,"runs":[],"older":0,"gone":0,"first":1,"epoch":"ab","command":0,"turn":5}'
     mark = (b"%08x %b" % (zlib.crc32(body), body)).ljust(512)
     file = LogMarkFile(tmp_path / "gatepost.db")

@@ -22,7 +22,7 @@ from gatepost.agent.store.damage.loss_watch import LossWatch
 from gatepost.agent.store.damage.salvage import JUMP, salvage
 from gatepost.agent.store.database import PAGE_SIZE
 from gatepost.agent.store.disk_watch import READ_ONLY
-from tests.store.conftest import database
+from tests.store.conftest import database, fill
 from tests.store.test_trouble import fill_up
 from tests.support.waiting import until
 
@@ -265,8 +265,7 @@ async def test_a_reading_whose_series_is_gone_is_not_put_back_as_one_of_another_
 
 
 async def test_a_mark_that_is_gone_is_told(start: Any, tmp_path: Path) -> None:
-    async with start() as run:
-        await run.put_all(3)
+    await fill(start, 3)
     (tmp_path / "gatepost.db.mark").unlink()
     async with start() as run:
         assert "mark-missing" in run.store.loss
@@ -274,8 +273,7 @@ async def test_a_mark_that_is_gone_is_told(start: Any, tmp_path: Path) -> None:
 
 
 async def test_a_mark_that_cannot_be_read_ends_no_start(start: Any, tmp_path: Path) -> None:
-    async with start() as run:
-        await run.put_all(3)
+    await fill(start, 3)
     mark = tmp_path / "gatepost.db.mark"
     mark.unlink()
     mark.mkdir()
@@ -304,8 +302,7 @@ async def test_what_an_orderly_stop_could_not_store_is_a_gap(start: Any, tmp_pat
 
 async def test_what_was_issued_before_a_rollback_of_the_ledger_is_known(start: Any, clock: Any, tmp_path: Path) -> None:
     path = tmp_path / "gatepost.db"
-    async with start() as run:
-        await run.put_all(1)
+    await fill(start, 1)
     old = path.read_bytes()
     async with start() as run:
         clock.wall += 60 * US
@@ -322,11 +319,9 @@ async def test_what_an_older_copy_brings_back_hides_no_loss_where_the_starts_wer
     start: Any, tmp_path: Path
 ) -> None:
     path, older = tmp_path / "gatepost.db", tmp_path / "older.db"
-    async with start() as run:
-        await run.put_all(100)
+    await fill(start, 100)
     shutil.copy(path, older)
-    async with start() as run:
-        await run.put_all(80)
+    await fill(start, 80)
     with database(path) as db:
         db.execute("DELETE FROM reading WHERE seq <= 90")
         db.execute("DELETE FROM series")
@@ -345,8 +340,7 @@ async def test_what_an_older_copy_brings_back_hides_no_loss_where_the_starts_wer
 async def test_a_write_ahead_log_of_another_history_gives_no_row_the_id_of_another(start: Any, tmp_path: Path) -> None:
     path, older = tmp_path / "gatepost.db", tmp_path / "older"
     older.mkdir()
-    async with start() as run:
-        await run.put_all(5)
+    await fill(start, 5)
     shutil.copy(path, older / path.name)
     shutil.copy(mark_of(path), older / mark_of(path).name)
     async with start(finish=False) as run:
@@ -369,8 +363,7 @@ async def test_a_write_ahead_log_of_another_history_gives_no_row_the_id_of_anoth
 
 async def test_a_repair_that_the_mark_knows_hides_no_later_loss(start: Any, tmp_path: Path) -> None:
     path = tmp_path / "gatepost.db"
-    async with start() as run:
-        await run.put_all(300)
+    await fill(start, 300)
     with database(path) as db:
         db.execute("DELETE FROM reading WHERE seq <= 200")
     db.close()

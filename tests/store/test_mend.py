@@ -24,7 +24,7 @@ from gatepost.agent.store.damage import salvage as maintenance
 from gatepost.agent.store.model import text_checksum
 from gatepost.agent.store.ranges import FOREVER
 from gatepost.agent.store.schema import VERSION, script
-from tests.store.conftest import GOOD, database
+from tests.store.conftest import GOOD, database, fill
 from tests.support.clock import LoopClock
 from tests.support.waiting import until
 
@@ -208,8 +208,7 @@ async def test_a_crash_while_the_file_is_replaced_loses_nothing(
 
 async def test_numbers_never_go_back_however_often_a_file_is_lost(start: Any, tmp_path: Path) -> None:
     """The rows of a mended file are lost as well: its floor alone knows which numbers were given."""
-    async with start() as run:
-        await run.put_all(10)
+    await fill(start, 10)
     path = tmp_path / "gatepost.db"
     maintenance.salvage(path)
     async with start() as run:
@@ -228,12 +227,10 @@ async def test_numbers_never_go_back_however_often_a_file_is_lost(start: Any, tm
 
 
 async def test_numbers_left_out_by_a_repair_are_not_told_as_lost(start: Any, tmp_path: Path) -> None:
-    async with start() as run:
-        await run.put_all(10)
+    await fill(start, 10)
     path = tmp_path / "gatepost.db"
     assert maintenance.salvage(path).lost == 0
-    async with start() as run:
-        await run.put_all(10)
+    await fill(start, 10)
     report = maintenance.salvage(path)
     assert (report.rows, report.lost) == (21, 0)  # with the event of the repair
 
@@ -250,8 +247,7 @@ async def test_after_a_repair_a_full_log_drops_no_more_than_it_must(start: Any, 
 
 
 async def test_what_was_lost_in_a_damaged_file_is_told_even_after_a_crash(start: Any, tmp_path: Path) -> None:
-    async with start() as run:
-        await run.put_all(100)
+    await fill(start, 100)
     path = tmp_path / "gatepost.db"
     change(path, "DELETE FROM reading WHERE seq BETWEEN 10 AND 19")
     assert maintenance.salvage(path).lost == 10  # and the process dies right here
@@ -380,8 +376,7 @@ def test_a_file_of_a_newer_agent_is_not_repaired(tmp_path: Path) -> None:
 
 
 async def test_a_series_that_is_no_json_harms_nobody(start: Any, tmp_path: Path) -> None:
-    async with start() as run:
-        await run.put_all(1)
+    await fill(start, 1)
     with database(tmp_path / "gatepost.db") as db:
         columns = db.execute("SELECT id, boot, device, patient FROM series").fetchone()
     crc = text_checksum(*columns, "no json")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gatepost.agent.store.damage import carve
 from gatepost.agent.store.damage.salvage import check
 from gatepost.agent.store.model import ALL, Record, checksum, is_sound, reading_params, record_from, whole_body
-from tests.store.conftest import database
+from tests.store.conftest import database, fill
 
 names = st.text(max_size=5) | st.sampled_from(["{", '{"', "}", '"', "", "spo2"])
 values = st.integers(0, 99) | st.text(max_size=5) | st.none() | st.lists(st.integers(0, 9), max_size=3)
@@ -48,8 +48,7 @@ def test_bodies_that_would_be_taken_for_whole_ones_stay_whole(body: bytes) -> No
 
 
 async def test_rows_of_version_4_are_read_beside_new_ones(start: Any, tmp_path: Path) -> None:
-    async with start() as run:
-        await run.put_all(20)
+    await fill(start, 20)
     with database(tmp_path / "gatepost.db") as db:
         for seq, series, wall, mono, bits, body in db.execute(
             "SELECT seq, series, wall, mono, bits, body FROM reading ORDER BY seq"

@@ -20,7 +20,7 @@ from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import Store, backlog, pending_writes
 from gatepost.agent.store.damage import start_room
 from gatepost.agent.store.ranges import FOREVER
-from tests.store.conftest import database
+from tests.store.conftest import database, fill
 from tests.support.clock import LoopClock
 from tests.support.waiting import until
 
@@ -145,8 +145,7 @@ async def test_series_of_boots_that_are_gone_are_removed(start: Any, tmp_path: P
 
 
 async def test_gaps_beyond_one_look_are_all_told_and_once(start: Any, tmp_path: Path) -> None:
-    async with start() as run:
-        await run.put_all(1)
+    await fill(start, 1)
     with database(tmp_path / "gatepost.db") as db:
         rows = [(1, "log-full", count) for count in range(1, 251)]
         db.executemany("INSERT INTO gap (time, reason, count) VALUES (?, ?, ?)", rows)

@@ -245,6 +245,12 @@ class Rig:
         self.session.start(connection)  # type: ignore[arg-type]
         return connection
 
+    def send_new(self, count: int = 1, **row: Any) -> None:
+        """So many rows are stored, and the session sends what it may."""
+        for _ in range(count):
+            self.store.add(**row)
+        self.session.send_pending()
+
     async def send(self, topic: str, payload: bytes, qos: int, retain: bool, properties: bytes, timeout: float) -> int:
         return await self.session.send([WireMessage(topic.encode(), payload, qos, retain, properties)], timeout)
 

@@ -69,6 +69,11 @@ class Gateway:
             uplink._backoff._first, uplink._backoff._longest = 0.02, 0.1
         return changed
 
+    async def connect(self, **brokers: BrokerSettings) -> None:
+        """Apply them, until `a` is connected."""
+        await self.apply(**brokers)
+        await self.state("connected")
+
     def uplink(self, name: str = "a") -> BrokerLink:
         found = self.uplinks.get(name)
         assert found is not None
@@ -92,6 +97,11 @@ class Gateway:
             seqs.append(seq)
         await self.store.stored(seqs[-1])
         return seqs
+
+    async def deliver(self, *values: Any, **given: Any) -> None:
+        """As `put`, until `a` has them."""
+        await self.put(*values, **given)
+        await self.delivered()
 
     async def state(self, wanted: str, name: str = "a", seconds: float = 10) -> BrokerLink:
         uplink = self.uplink(name)

@@ -56,10 +56,8 @@ def topics(there: Listener) -> list[str]:
 
 async def test_sparkplug_is_born_before_its_data_and_done_by_the_ping(gw: Gateway, broker: Mosquitto) -> None:
     async with listening(broker.url) as there:
-        await gw.apply(a=BrokerSettings(broker.url, format="sparkplug"))
-        await gw.state("connected")
-        await gw.put(*range(300))
-        await gw.delivered()
+        await gw.connect(a=BrokerSettings(broker.url, format="sparkplug"))
+        await gw.deliver(*range(300))
         await until(lambda: sum("DDATA" in topic for topic in topics(there)) >= 300)
         said = [topic.split("/")[2] for topic in topics(there) if topic.startswith("spBv1.0")]
     assert said[:3] == ["NBIRTH", "DBIRTH", "DDATA"]
@@ -70,8 +68,7 @@ async def test_sparkplug_is_born_before_its_data_and_done_by_the_ping(gw: Gatewa
 async def test_sparkplug_waits_for_its_host_and_leaves_with_it(gw: Gateway, broker: Mosquitto) -> None:
     state = "spBv1.0/STATE/scada"
     async with listening(broker.url) as there:
-        await gw.apply(a=BrokerSettings(broker.url, format="sparkplug", options={"primary_host": "scada"}))
-        await gw.state("connected")
+        await gw.connect(a=BrokerSettings(broker.url, format="sparkplug", options={"primary_host": "scada"}))
         await gw.put(1, 2, 3)
         await asyncio.sleep(0.3)  # nothing may come; there is nothing to wait for
         assert not any(topic.startswith("spBv1.0/Gatepost") for topic in topics(there))
@@ -88,10 +85,8 @@ async def test_sparkplug_waits_for_its_host_and_leaves_with_it(gw: Gateway, brok
 
 async def test_a_dcmd_reaches_the_dispatcher_and_its_answer_the_host(gw: Gateway, broker: Mosquitto) -> None:
     async with listening(broker.url) as there:
-        await gw.apply(a=BrokerSettings(broker.url, format="sparkplug"))
-        await gw.state("connected")
-        await gw.put(1)
-        await gw.delivered()
+        await gw.connect(a=BrokerSettings(broker.url, format="sparkplug"))
+        await gw.deliver(1)
         metric = SparkplugMetric("Device Control/read_now", BOOLEAN, True, 5)
         there.publish("spBv1.0/Gatepost/DCMD/gw/d", encode_payload(5, [metric], None))
         await until(lambda: bool(gw.commands))
@@ -105,10 +100,8 @@ async def test_a_dcmd_reaches_the_dispatcher_and_its_answer_the_host(gw: Gateway
 
 async def test_home_assistant_hears_of_a_value_before_it_comes(gw: Gateway, broker: Mosquitto) -> None:
     async with listening(broker.url) as there:
-        await gw.apply(a=BrokerSettings(broker.url, format="homeassistant"))
-        await gw.state("connected")
-        await gw.put(*range(20))
-        await gw.delivered()
+        await gw.connect(a=BrokerSettings(broker.url, format="homeassistant"))
+        await gw.deliver(*range(20))
         await until(lambda: topics(there).count("gatepost/gw/d/reading") == 20)
         before = there.messages[: topics(there).index("gatepost/gw/d/reading")]
     told = [orjson.loads(m.payload) for m in before if m.topic == "homeassistant/device/gatepost_gw_d/config"]
@@ -117,10 +110,8 @@ async def test_home_assistant_hears_of_a_value_before_it_comes(gw: Gateway, brok
 
 
 async def test_what_a_format_keeps_outlives_the_connection(gw: Gateway, broker: Mosquitto) -> None:
-    await gw.apply(a=BrokerSettings(broker.url, format="homeassistant"))
-    await gw.state("connected")
-    await gw.put(1)
-    await gw.delivered()
+    await gw.connect(a=BrokerSettings(broker.url, format="homeassistant"))
+    await gw.deliver(1)
     await gw.uplink().disconnect()
     await gw.state("disconnected")
     async with listening(broker.url) as there:
@@ -139,12 +130,10 @@ async def test_home_assistant_hears_of_devices_that_come_and_change_and_of_none_
     gw.uplinks = BrokerManager(gw.context, gw.supervisor)
     settings = BrokerSettings(broker.url, format="homeassistant", routes=[RouteRule(devices=["d*"])])
     async with listening(broker.url) as there:
-        await gw.apply(a=settings)
-        await gw.state("connected")
+        await gw.connect(a=settings)
         gw.statuses["d2"] = {"device_id": "d2", "status": "online", "timestamp": "2026-11-20T10:30:00Z"}
         gw.uplink().device_status("d2", gw.statuses["d2"])  # the device was faster than the settings of the broker
-        await gw.put(1)
-        await gw.delivered()
+        await gw.deliver(1)
         devices |= {"d": DeviceProfile("nonin", "Bed 4"), "d2": DeviceProfile("nonin"), "other": DeviceProfile("nonin")}
         gw.uplink().devices_changed()
         await until(lambda: any("gw_d2/" in topic for topic in topics(there)) and "devices/d2/status" in topics(there))
@@ -161,10 +150,8 @@ async def test_a_broker_that_home_assistant_is_taken_from_keeps_nothing_of_it(gw
     moved = BrokerSettings(broker.url, format="homeassistant", options={"discovery_prefix": "p"})
     successors: list[dict[str, BrokerSettings]] = [{}, {"a": devices}, {"a": moved}]
     for successor in successors:
-        await gw.apply(a=settings)
-        await gw.state("connected")
-        await gw.put(1)
-        await gw.delivered()
+        await gw.connect(a=settings)
+        await gw.deliver(1)
         await gw.apply(**successor)
         async with listening(broker.url) as there:
             await until(lambda: "gateways/gw/status" in topics(there))
@@ -177,23 +164,19 @@ async def test_a_removed_device_goes_from_home_assistant_and_what_it_was_owed_do
     devices = {"d": DeviceProfile("nonin"), "late": DeviceProfile("nonin")}
     gw.context = replace(gw.context, profiles=devices)
     gw.uplinks = BrokerManager(gw.context, gw.supervisor)
-    await gw.apply(a=BrokerSettings(broker.url, format="homeassistant"))
-    await gw.state("connected")
-    await gw.put(1)
-    await gw.delivered()
+    await gw.connect(a=BrokerSettings(broker.url, format="homeassistant"))
+    await gw.deliver(1)
     async with listening(broker.url) as there:
         del devices["d"]
         gw.uplink().devices_changed()
         config = "homeassistant/device/gatepost_gw_d/config"
         await until(lambda: b"" in [m.payload for m in there.messages if m.topic == config])
-        await gw.put(2)
-        await gw.delivered()
+        await gw.deliver(2)
         await gw.uplink().disconnect()
     del devices["late"]  # while the broker is away, and the agent does not remember it in memory
     gw.uplink().devices_changed()
     await gw.apply()
-    await gw.apply(a=BrokerSettings(broker.url, format="homeassistant"))
-    await gw.state("connected")
+    await gw.connect(a=BrokerSettings(broker.url, format="homeassistant"))
     remembered = [""]
     while remembered:
         async with listening(broker.url) as there:
@@ -213,8 +196,7 @@ async def test_what_was_owed_of_a_removed_device_leaves_it_dead_at_a_sparkplug_h
     gw.uplinks = BrokerManager(gw.context, gw.supervisor)
     await gw.put(1)
     async with listening(broker.url) as there:
-        await gw.apply(a=BrokerSettings(broker.url, format="sparkplug"))
-        await gw.state("connected")
+        await gw.connect(a=BrokerSettings(broker.url, format="sparkplug"))
         await gw.delivered()
         await gw.uplink().disconnect()
         await gw.put(2)
@@ -248,10 +230,8 @@ async def test_every_format_loses_nothing_over_a_killed_broker(gw: Gateway, brok
 async def test_batches_are_joined_compressed_and_done_together(gw: Gateway, broker: Mosquitto, compress: Any) -> None:
     async with listening(broker.url) as there:
         batch = BatchSettings(readings=10, delay=0.05, compress=compress)
-        await gw.apply(a=BrokerSettings(broker.url, batch=batch))
-        await gw.state("connected")
-        await gw.put(*range(25))
-        await gw.delivered()
+        await gw.connect(a=BrokerSettings(broker.url, batch=batch))
+        await gw.deliver(*range(25))
         batches = lambda: [m for m in there.messages if m.topic == "gateways/gw/data"]  # noqa: E731
         await until(lambda: sum(len(readings_of(m.payload)) for m in batches()) == 25)
         bodies = [readings_of(m.payload) for m in batches()]
@@ -273,10 +253,8 @@ def readings_of(payload: bytes) -> list[dict[str, Any]]:
 async def test_a_batch_that_is_too_large_is_sent_one_by_one(gw: Gateway, tmp_path: Path) -> None:
     small = Mosquitto(tmp_path / "small", max_packet_size=700)
     async with running(small):
-        await gw.apply(a=BrokerSettings(small.url, batch=BatchSettings(readings=50)))
-        await gw.state("connected")
-        await gw.put(*range(20))
-        await gw.delivered()
+        await gw.connect(a=BrokerSettings(small.url, batch=BatchSettings(readings=50)))
+        await gw.deliver(*range(20))
         assert gw.uplink().counters.dead == 0
         assert gw.uplink().counters.delivered == 20
 
@@ -287,8 +265,7 @@ async def test_a_batch_keeps_to_the_rule_that_sends_it(gw: Gateway, broker: Mosq
         await gw.apply(a=BrokerSettings(broker.url, batch=BatchSettings(readings=10), routes=rules, active=False))
         for metric in ("own", "sure", "reading"):
             await gw.put(1, 2, 3, metric=metric)
-        await gw.apply(a=BrokerSettings(broker.url, batch=BatchSettings(readings=10), routes=rules))
-        await gw.state("connected")
+        await gw.connect(a=BrokerSettings(broker.url, batch=BatchSettings(readings=10), routes=rules))
         await gw.delivered()
         await until(lambda: sum(m.payload.count(b'"n"') for m in there.messages) == 9)
         said = [(m.topic, m.qos, m.payload.count(b'"n"')) for m in there.messages if b'"n"' in m.payload]
@@ -302,13 +279,11 @@ async def test_rules_send_elsewhere_otherwise_or_not_at_all(gw: Gateway, broker:
         RouteRule(devices=["d"]),
     ]
     async with listening(broker.url) as there:
-        await gw.apply(a=BrokerSettings(broker.url, routes=rules))
-        await gw.state("connected")
+        await gw.connect(a=BrokerSettings(broker.url, routes=rules))
         await gw.put(1)
         await gw.put(2, urgent=True)
         await gw.put(3, metric="noise")
-        await gw.put(4, device="other")
-        await gw.delivered()
+        await gw.deliver(4, device="other")
         await until(lambda: "alarm/d" in topics(there))
     found = {m.topic: orjson.loads(m.payload)["n"] for m in there.messages if b'"n"' in m.payload}
     assert found == {"devices/d/data": 1, "alarm/d": 2}
@@ -331,12 +306,10 @@ async def test_data_of_no_patient_goes_only_where_that_can_be_said(
     gw: Gateway, broker: Mosquitto, settings: dict[str, Any], carries: bool
 ) -> None:
     async with listening(broker.url) as there:
-        await gw.apply(a=BrokerSettings(broker.url, **settings))
-        await gw.state("connected")
+        await gw.connect(a=BrokerSettings(broker.url, **settings))
         for flag in UNREAL:
             await gw.put(71, metric="heart_rate", flags=(flag, "source-ecg"))
-        await gw.put(72, metric="heart_rate", flags=("source-ecg",))
-        await gw.delivered()
+        await gw.deliver(72, metric="heart_rate", flags=("source-ecg",))
         await until(lambda: any(b"72" in message.payload for message in there.messages))
         said = b"".join(message.payload for message in there.messages)
     assert all((flag.encode() in said) is carries for flag in UNREAL)
@@ -348,8 +321,7 @@ async def test_what_a_format_cannot_say_is_done_and_counted(gw: Gateway, broker:
     await gw.apply(a=BrokerSettings(broker.url, format="datastream", routes=routes))  # no value has an id
     await gw.state("connected")
     await gw.put(1, 2)
-    await gw.put(3, metric="noise")
-    await gw.delivered()
+    await gw.deliver(3, metric="noise")
     view = gw.uplink().as_dict()
     assert (view["skipped"], view["not_routed"], view["sent"]) == (2, 1, 0)
 
@@ -359,18 +331,15 @@ async def test_another_format_takes_what_the_first_one_was_owed(gw: Gateway, bro
     await gw.apply(a=settings)
     await gw.put(1, 2, 3)
     async with listening(broker.url) as there:
-        await gw.apply(a=BrokerSettings(broker.url, format="scalar"))
-        await gw.state("connected")
+        await gw.connect(a=BrokerSettings(broker.url, format="scalar"))
         await gw.delivered()
         await until(lambda: topics(there).count("devices/d/reading/n") == 3)
 
 
 async def test_the_layout_of_a_gateway_puts_everything_below_one_root(gw: Gateway, broker: Mosquitto) -> None:
     async with listening(broker.url) as there:
-        await gw.apply(a=BrokerSettings(broker.url, layout="gateway"))
-        await gw.state("connected")
-        await gw.put(1)
-        await gw.delivered()
+        await gw.connect(a=BrokerSettings(broker.url, layout="gateway"))
+        await gw.deliver(1)
         await until(lambda: "gateways/gw/devices/d/data" in topics(there))
         there.publish("gateways/gw/devices/d/commands", b'{"command": "ping"}')
         await until(lambda: bool(gw.commands))
@@ -379,8 +348,7 @@ async def test_the_layout_of_a_gateway_puts_everything_below_one_root(gw: Gatewa
 
 
 async def test_a_kept_session_brings_commands_of_the_time_away(gw: Gateway, broker: Mosquitto) -> None:
-    await gw.apply(a=BrokerSettings(broker.url, session="kept"))
-    await gw.state("connected")
+    await gw.connect(a=BrokerSettings(broker.url, session="kept"))
     await until(lambda: bool(gw.uplink()._tasks._subscriptions.held))
     await gw.uplink().disconnect()
     await gw.state("disconnected")

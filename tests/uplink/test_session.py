@@ -27,9 +27,7 @@ async def settle() -> None:
 async def test_the_window_is_kept_full_and_not_wider() -> None:
     rig = Rig(window=3)
     connection = rig.connect()
-    for _ in range(10):
-        rig.store.add()
-    rig.session.send_pending()
+    rig.send_new(10)
     assert connection.sent == [1, 2, 3]
     connection.ack(1, 2)
     assert connection.sent == [1, 2, 3, 4, 5]
@@ -40,17 +38,14 @@ async def test_the_window_is_kept_full_and_not_wider() -> None:
 async def test_the_broker_s_receive_maximum_binds_and_leaves_ids_for_answers() -> None:
     rig = Rig(window=100)
     connection = rig.connect(receive_maximum=6)
-    for _ in range(10):
-        rig.store.add()
-    rig.session.send_pending()
+    rig.send_new(10)
     assert len(connection.sent) == 6 - delivery.SPARE_IDS
 
 
 async def test_a_slow_link_is_not_stuffed() -> None:
     rig = Rig()
     connection = rig.connect(unsent=delivery.UNSENT_LIMIT + 1)
-    rig.store.add()
-    rig.session.send_pending()
+    rig.send_new()
     assert connection.sent == []
     connection.unsent = 0
     await until(lambda: connection.sent == [1])
@@ -76,9 +71,7 @@ async def test_urgent_first_then_live_beside_backlog_and_marked_so() -> None:
 async def test_a_final_refusal_is_a_dead_letter_and_the_lane_goes_on() -> None:
     rig = Rig(window=2)
     connection = rig.connect()
-    for _ in range(4):
-        rig.store.add()
-    rig.session.send_pending()
+    rig.send_new(4)
     connection.answer((1, 0x99), (2, 0))
     assert rig.store.dead == [("b", 1, 0x99, "payload format invalid")]
     assert connection.sent == [1, 2, 3, 4]
@@ -90,8 +83,7 @@ async def test_a_refused_event_is_marked_so_that_no_event_tells_of_it() -> None:
     rig = Rig(window=2)
     connection = rig.connect()
     rig.store.add()
-    rig.store.add(event=True)
-    rig.session.send_pending()
+    rig.send_new(event=True)
     connection.answer((1, 0x99), (2, 0x87))
     assert [seq for _, seq, _, _ in rig.store.dead] == [1, 2]
     assert rig.store.dead_events == [2]
@@ -100,9 +92,7 @@ async def test_a_refused_event_is_marked_so_that_no_event_tells_of_it() -> None:
 async def test_over_quota_pauses_and_sends_again_in_order() -> None:
     rig = Rig(window=4)
     connection = rig.connect()
-    for _ in range(8):
-        rig.store.add()
-    rig.session.send_pending()
+    rig.send_new(8)
     connection.answer((3, 0x97), (1, 0x97))
     assert connection.sent == [1, 2, 3, 4]
     connection.answer((2, 0), (4, 0))
@@ -117,9 +107,7 @@ async def test_a_wide_window_is_filled_again_when_half_of_it_is_acknowledged() -
     window = delivery.SMALL_WINDOW + 10
     rig = Rig(window=window)
     connection = rig.connect()
-    for _ in range(2 * window):
-        rig.store.add()
-    rig.session.send_pending()
+    rig.send_new(2 * window)
     for seq in range(1, window // 2):
         connection.ack(seq)
         assert len(connection.sent) == window
@@ -130,9 +118,7 @@ async def test_a_wide_window_is_filled_again_when_half_of_it_is_acknowledged() -
 async def test_a_narrow_window_is_filled_again_with_each_answer() -> None:
     rig = Rig(window=delivery.SMALL_WINDOW)
     connection = rig.connect()
-    for _ in range(2 * delivery.SMALL_WINDOW):
-        rig.store.add()
-    rig.session.send_pending()
+    rig.send_new(2 * delivery.SMALL_WINDOW)
     connection.ack(1)
     assert connection.sent == list(range(1, delivery.SMALL_WINDOW + 2))
 
@@ -140,9 +126,7 @@ async def test_a_narrow_window_is_filled_again_with_each_answer() -> None:
 async def test_an_urgent_reading_does_not_wait_for_half_of_the_window() -> None:
     rig = Rig(window=delivery.SMALL_WINDOW + 10)
     connection = rig.connect()
-    for _ in range(2 * delivery.SMALL_WINDOW):
-        rig.store.add()
-    rig.session.send_pending()
+    rig.send_new(2 * delivery.SMALL_WINDOW)
     urgent = rig.store.add(urgent=True)
     rig.session.send_pending()
     connection.ack(1)
@@ -153,9 +137,7 @@ async def test_a_message_that_is_not_acknowledged_holds_no_others_up() -> None:
     rig = Rig(window=2)
     connection = rig.connect()
     rig.session.control.put([WireMessage(b"t", b"", 1, False, b"")] * 3)
-    for _ in range(4):
-        rig.store.add()
-    rig.session.send_pending()
+    rig.send_new(4)
     connection.ack(1, 2)
     assert connection.readings == [1, 2, 3, 4]
 
@@ -163,8 +145,7 @@ async def test_a_message_that_is_not_acknowledged_holds_no_others_up() -> None:
 async def test_the_quota_is_waited_for_without_end_and_ever_longer() -> None:
     rig = Rig(window=1)
     connection = rig.connect()
-    rig.store.add()
-    rig.session.send_pending()
+    rig.send_new()
     waits = []
     for _ in range(12):
         connection.answer((1, 0x97))
@@ -185,15 +166,13 @@ async def test_a_delivery_ends_the_growth_of_the_pauses() -> None:
     rig = Rig(window=1)
     connection = rig.connect()
     for seq in (1, 2):
-        rig.store.add()
-        rig.session.send_pending()
+        rig.send_new()
         for _ in range(3):
             connection.answer((seq, 0x97))
             rig.now += 4.0
             rig.session.send_pending()
         connection.ack(seq)
-    rig.store.add()
-    rig.session.send_pending()
+    rig.send_new()
     connection.answer((3, 0x97))
     rig.now += acknowledgements.FIRST_PAUSE
     rig.session.send_pending()
@@ -207,8 +186,7 @@ async def test_a_pause_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     began = loop.time()
     connection = rig.connect()
     rig.monotonic = lambda: 1000.0 + loop.time() - began
-    rig.store.add()
-    rig.session.send_pending()
+    rig.send_new()
     connection.answer((1, 0x97))
     rig.session._timer.wake_within(0.001)  # something else wants to look earlier
     await until(lambda: connection.sent == [1, 1], 5)
@@ -217,8 +195,7 @@ async def test_a_pause_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_message_refused_for_now_too_often_is_a_dead_letter() -> None:
     rig = Rig()
     connection = rig.connect()
-    rig.store.add()
-    rig.session.send_pending()
+    rig.send_new()
     for _ in range(acknowledgements.REFUSAL_LIMIT):
         connection.answer((1, 0x80))
         rig.now += acknowledgements.LONGEST_PAUSE
@@ -232,8 +209,7 @@ async def test_what_is_too_large_for_the_broker_is_not_sent() -> None:
     rig = Rig()
     connection = rig.connect(maximum_packet_size=300)
     rig.store.add(body=b'{"n":"%b"}' % (b"x" * 300))
-    rig.store.add()
-    rig.session.send_pending()
+    rig.send_new()
     assert connection.sent == [2]
     assert rig.store.dead[0][1:3] == (1, 0x95)
     assert "300" in rig.store.dead[0][3]
@@ -244,16 +220,14 @@ async def test_the_size_is_the_one_on_the_wire(qos: int) -> None:
     for event in (False, True):
         rig = Rig(qos=qos)
         connection = rig.connect()
-        rig.store.add(event=event)
-        rig.session.send_pending()
+        rig.send_new(event=event)
         topic, payload, used, _, _ = connection.messages[1]
         octets = 3 + 2 + len(topic) + (2 if used else 0) + 1 + len(payload)
         assert used == (1 if event else qos)
         for most, dead in ((octets, False), (octets - 1, True)):
             rig = Rig(qos=qos)
             connection = rig.connect(maximum_packet_size=most)
-            rig.store.add(event=event)
-            rig.session.send_pending()
+            rig.send_new(event=event)
             assert bool(rig.store.dead) is dead
 
 
@@ -261,8 +235,7 @@ async def test_a_topic_that_cannot_be_published_to_is_a_dead_letter() -> None:
     rig = Rig()
     connection = rig.connect()
     rig.store.add(device="a+b")
-    rig.store.add()
-    rig.session.send_pending()
+    rig.send_new()
     assert connection.sent == [2]
     assert rig.store.dead[0][1:3] == (1, 0x90)
 
@@ -272,8 +245,7 @@ async def test_a_damaged_row_does_not_hold_up_the_others() -> None:
     connection = rig.connect()
     rig.store.add(device="broken")
     rig.store.series[1] = rig.store.series[1]._replace(common=b"{no json")
-    rig.store.add()
-    rig.session.send_pending()
+    rig.send_new()
     assert connection.sent == [2]
     assert "cannot be written" in rig.store.dead[0][3]
     assert not rig.lost
@@ -315,9 +287,7 @@ async def test_the_backlog_s_rate_is_kept_and_live_is_free_of_it() -> None:
     rig.session.send_pending()
     assert len(connection.sent) == 11
     rig.now += 0.25
-    for _ in range(30):
-        rig.store.add()
-    rig.session.send_pending()
+    rig.send_new(30)
     assert len([seq for seq in connection.sent if seq > 50]) == 30
     assert len([seq for seq in connection.sent if seq <= 50]) == 13
 
@@ -356,11 +326,9 @@ async def test_what_is_passed_over_is_told_to_the_store() -> None:
 async def test_other_routes_count_at_once() -> None:
     rig = Rig()
     connection = rig.connect(routes=[RouteRule(devices=["a"])])
-    rig.store.add(device="x")
-    rig.session.send_pending()
+    rig.send_new(device="x")
     rig.session.reroute(BrokerRoutes("b", [], {}), 0.2, 0.0)
-    rig.store.add(device="x")
-    rig.session.send_pending()
+    rig.send_new(device="x")
     assert connection.sent == [2]
 
 
@@ -384,9 +352,7 @@ async def test_rows_that_come_while_the_log_is_read_are_not_sent_twice(monkeypat
     connection = rig.connect()
     rig.store.gate.clear()
     for _ in range(2):
-        for _ in range(12):
-            rig.store.add()
-        rig.session.send_pending()
+        rig.send_new(12)
         await settle()
     rig.store.gate.set()
     await until(lambda: len(connection.sent) >= 24)
@@ -520,8 +486,7 @@ async def test_an_acknowledged_event_vouches_for_nothing() -> None:
     rig = Rig()
     rig.poison.vouched = False
     connection = rig.connect()
-    rig.store.add(event=True)
-    rig.session.send_pending()
+    rig.send_new(event=True)
     connection.ack(1)
     assert not rig.poison.vouched
 
@@ -533,8 +498,7 @@ async def test_a_link_without_acknowledgements_is_looked_at(monkeypatch: pytest.
     monkeypatch.setattr(acknowledgements, "ACK_LIMIT", 0.04)
     rig = Rig()
     connection = rig.connect()
-    rig.store.add()
-    rig.session.send_pending()
+    rig.send_new()
     await until(lambda: connection.checks >= 3)
     connection.ack(1)
     seen = connection.checks
@@ -546,11 +510,9 @@ async def test_a_left_out_acknowledgement_ends_the_connection(monkeypatch: pytes
     monkeypatch.setattr(acknowledgements, "ACK_LIMIT", 0.04)
     rig = Rig(window=2)
     connection = rig.connect()
-    rig.store.add()
-    rig.session.send_pending()
+    rig.send_new()
     await until(lambda: connection.checks >= 2)
-    rig.store.add()
-    rig.session.send_pending()
+    rig.send_new()
     connection.ack(2)
     rig.now += 1.0
     await until(lambda: rig.lost)
@@ -561,8 +523,7 @@ async def test_without_any_acknowledgement_the_connection_itself_judges(monkeypa
     monkeypatch.setattr(acknowledgements, "ACK_LIMIT", 0.02)
     rig = Rig()
     connection = rig.connect()
-    rig.store.add()
-    rig.session.send_pending()
+    rig.send_new()
     for _ in range(3):
         seen = connection.checks
         rig.now += 1.0
@@ -574,9 +535,7 @@ async def test_a_slow_broker_that_keeps_the_order_is_left_alone(monkeypatch: pyt
     monkeypatch.setattr(acknowledgements, "ACK_LIMIT", 0.02)
     rig = Rig(window=2)
     connection = rig.connect()
-    for _ in range(40):
-        rig.store.add()
-    rig.session.send_pending()
+    rig.send_new(40)
     for _ in range(20):
         connection.ack(connection.flight[0])
         rig.now += 1.0
@@ -663,9 +622,7 @@ async def test_readings_go_on_when_an_answer_that_waited_is_given_up() -> None:
 async def test_the_end_tells_those_who_wait_and_settles() -> None:
     rig = Rig()
     connection = rig.connect()
-    for _ in range(3):
-        rig.store.add()
-    rig.session.send_pending()
+    rig.send_new(3)
     connection.ack(1)
     task = asyncio.ensure_future(rig.send("t", b"x", 1, False, b"", 5))
     await settle()
@@ -681,8 +638,7 @@ async def test_held_back_nothing_more_is_sent() -> None:
     rig = Rig()
     connection = rig.connect()
     rig.session.hold()
-    rig.store.add()
-    rig.session.send_pending()
+    rig.send_new()
     assert connection.sent == []
 
 

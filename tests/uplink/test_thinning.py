@@ -47,9 +47,7 @@ def test_the_backlog_of_a_new_connection_goes_on_where_live_was() -> None:
 async def test_the_newest_is_sent_when_its_time_is_over_and_only_then_settled() -> None:
     rig = Rig(window=100)
     connection = rig.connect(routes=[EVERY])
-    for _ in range(8):
-        rig.store.add()
-    rig.session.send_pending()
+    rig.send_new(8)
     assert connection.readings == [1]
     connection.ack(1)
     rig.session.feed.lanes.settle()
@@ -77,9 +75,7 @@ async def test_the_backlog_is_thinned_by_the_times_of_its_readings() -> None:
 async def test_what_waits_comes_again_after_the_connection_and_other_rules() -> None:
     rig = Rig(window=100)
     first = rig.connect(routes=[EVERY])
-    for _ in range(3):
-        rig.store.add()
-    rig.session.send_pending()
+    rig.send_new(3)
     first.ack(1)
     rig.drop()
     second = rig.connect(routes=[EVERY])
@@ -89,8 +85,7 @@ async def test_what_waits_comes_again_after_the_connection_and_other_rules() -> 
     assert second.readings == [3]
     second.ack(3)
     rig.store.add()
-    rig.store.add()
-    rig.session.send_pending()
+    rig.send_new()
     assert second.readings == [3]
     rig.session.reroute(BrokerRoutes("b", [], {}), 0.5, 0.0)
     assert second.readings == [3, 5]  # 4 was replaced by 5
@@ -103,8 +98,7 @@ async def test_a_small_window_holds_up_nothing(window: int) -> None:
     connection = rig.connect(routes=[RouteRule(devices=["slow"], every=10e-6), RouteRule()])
     for _ in range(20):
         rig.store.add(device="slow")
-        rig.store.add(device="fast")
-    rig.session.send_pending()
+        rig.send_new(device="fast")
     for _ in range(60):
         if unacked := connection.unacked():
             connection.ack(*unacked)

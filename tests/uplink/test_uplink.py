@@ -57,10 +57,8 @@ async def test_readings_arrive(gw: Gateway, broker: Mosquitto, protocol: Any, qo
 
 
 async def test_after_an_outage_the_backlog_comes_beside_live(gw: Gateway, broker: Mosquitto) -> None:
-    await gw.apply(a=BrokerSettings(broker.url, window=20))
-    await gw.state("connected")
-    await gw.put(*range(10))
-    await gw.delivered()
+    await gw.connect(a=BrokerSettings(broker.url, window=20))
+    await gw.deliver(*range(10))
     broker.kill()
     await gw.state("waiting")
     await gw.put(*range(100, 2100))
@@ -73,8 +71,7 @@ async def test_after_an_outage_the_backlog_comes_beside_live(gw: Gateway, broker
         await gw.uplink().connect()
         await gw.state("connected")
         for number in range(5000, 5200):
-            await gw.put(number)
-        await gw.delivered()
+            await gw.deliver(number)
         await until(lambda: len(set(there.numbers())) == 2200)
         readings = there.readings()
     old = [r["n"] for r in readings if r["replayed"]]
@@ -110,8 +107,7 @@ async def test_will_status_and_goodbye(gw: Gateway, broker: Mosquitto, tmp_path:
 
 async def test_a_clean_stop_leaves_nothing_to_repeat(gw: Gateway, broker: Mosquitto) -> None:
     async with listening(broker.url) as there:
-        await gw.apply(a=BrokerSettings(broker.url, window=10))
-        await gw.state("connected")
+        await gw.connect(a=BrokerSettings(broker.url, window=10))
         await gw.put(*range(500))
         await gw.uplinks.close()
         await gw.apply(a=BrokerSettings(broker.url, window=10))
@@ -160,8 +156,7 @@ async def test_failover(gw: Gateway, broker: Mosquitto) -> None:
     await gw.apply(a=BrokerSettings(dead, failover=[dead, broker.url]))
     uplink = await gw.state("connected")
     assert uplink.as_dict()["endpoint"] == str(broker.url)
-    await gw.put(1)
-    await gw.delivered()
+    await gw.deliver(1)
 
 
 async def test_an_address_that_accepts_and_hangs_up_gives_way(gw: Gateway, broker: Mosquitto) -> None:
@@ -177,8 +172,7 @@ async def test_one_broker_in_the_dark_does_not_hold_up_the_other(gw: Gateway, br
         fake.on[1] = lambda peer, command, body: peer.stall()
         await gw.apply(dark=BrokerSettings(fake.url), a=BrokerSettings(broker.url))
         await gw.state("connected")
-        await gw.put(*range(300))
-        await gw.delivered()
+        await gw.deliver(*range(300))
         assert gw.uplink("dark").state == "connecting"
         assert await gw.owes("dark") == 300
 
@@ -210,8 +204,7 @@ async def test_a_certificate_of_another_authority(gw: Gateway, authority: Author
         uplink = await gw.state("blocked")
         assert "certificate is not trusted" in uplink.reason
         assert "tls.ca" in uplink.hint
-        await gw.apply(a=BrokerSettings(secure.url, tls=TlsSettings(ca=str(authority.ca))))
-        await gw.state("connected")
+        await gw.connect(a=BrokerSettings(secure.url, tls=TlsSettings(ca=str(authority.ca))))
 
 
 async def test_a_certificate_file_that_is_missing(gw: Gateway, broker: Mosquitto) -> None:
@@ -249,8 +242,7 @@ async def test_routes_of_broker_and_device(gw: Gateway, broker: Mosquitto, tmp_p
 
 
 async def test_only_the_broker_that_changed_is_connected_anew(gw: Gateway, broker: Mosquitto) -> None:
-    await gw.apply(a=BrokerSettings(broker.url, client_id="one"), b=BrokerSettings(broker.url, client_id="two"))
-    await gw.state("connected")
+    await gw.connect(a=BrokerSettings(broker.url, client_id="one"), b=BrokerSettings(broker.url, client_id="two"))
     await gw.state("connected", "b")
     kept = gw.uplink("a")
     assert await gw.apply(a=gw.brokers["a"], b=BrokerSettings(broker.url, client_id="two", window=7)) == ["b"]
@@ -262,8 +254,7 @@ async def test_only_the_broker_that_changed_is_connected_anew(gw: Gateway, broke
 
 async def test_a_broker_that_comes_later_owes_what_comes_from_then_on(gw: Gateway, broker: Mosquitto) -> None:
     await gw.apply(a=BrokerSettings(broker.url))
-    await gw.put(*range(10))
-    await gw.delivered()
+    await gw.deliver(*range(10))
     async with listening(broker.url, ["later/#"]) as there:
         later = BrokerSettings(broker.url, client_id="later", topics={"data": "later/{device}"})
         await gw.apply(a=gw.brokers["a"], b=later)
@@ -292,8 +283,7 @@ async def test_what_is_owed_again_goes_out_with_the_backlog(gw: Gateway, broker:
 
 async def test_commands_are_handed_over(gw: Gateway, broker: Mosquitto) -> None:
     gw.statuses = {"d": {"device_id": "d", "status": "online"}}
-    await gw.apply(a=BrokerSettings(broker.url))
-    await gw.state("connected")
+    await gw.connect(a=BrokerSettings(broker.url))
     async with listening(broker.url, ["gateways/gw/status"]) as there:
         await until(lambda: there.on("gateways/gw/status"))
         there.publish("devices/d/commands", b"1", response_topic="answers/here", correlation_data=b"\x01\x02")
@@ -314,8 +304,7 @@ async def test_commands_are_handed_over(gw: Gateway, broker: Mosquitto) -> None:
 
 
 async def test_a_device_of_another_gateway_is_left_to_it(gw: Gateway, broker: Mosquitto) -> None:
-    await gw.apply(a=BrokerSettings(broker.url))
-    await gw.state("connected")
+    await gw.connect(a=BrokerSettings(broker.url))
     async with listening(broker.url, ["gateways/gw/status"]) as there:
         await until(lambda: there.on("gateways/gw/status"))
         there.publish("devices/theirs/status", b'{"status":"online"}', retain=True)
@@ -327,8 +316,7 @@ async def test_a_device_of_another_gateway_is_left_to_it(gw: Gateway, broker: Mo
 
 
 async def test_without_commands_nothing_is_subscribed(gw: Gateway, broker: Mosquitto) -> None:
-    await gw.apply(a=BrokerSettings(broker.url, commands=False))
-    await gw.state("connected")
+    await gw.connect(a=BrokerSettings(broker.url, commands=False))
     await until(lambda: gw.connected)
     async with listening(broker.url) as there:
         there.publish("gateways/gw/commands", b"1")
@@ -356,8 +344,7 @@ async def test_what_the_broker_finds_too_large_is_refused_and_kills_no_connectio
         with pytest.raises(NotTaken):
             await uplink.send("x", b"y" * 600)
         await gw.put("z" * 600)
-        await gw.put(2)
-        await gw.delivered()
+        await gw.deliver(2)
         letters = await gw.store.dead_letters()
         assert [(letter["code"], letter["broker"]) for letter in letters] == [(0x95, "a")]
         assert uplink.as_dict()["connects"] == 1

@@ -112,8 +112,7 @@ async def test_cut_off_at_random_nothing_is_lost_and_ids_are_kept(gw: Gateway) -
         fake.on[PUBLISH] = unsteady
         await gw.apply(a=BrokerSettings(fake.url, window=30))
         for start in range(0, 2000, 100):
-            await gw.put(*range(start, start + 100))
-        await gw.delivered()
+            await gw.deliver(*range(start, start + 100))
         assert len(fake.peers) > 5
     assert sorted(set(fake.numbers)) == list(range(2000))
     ids = {reading["n"]: set() for reading in fake.readings}
@@ -129,8 +128,7 @@ async def test_cut_off_at_random_nothing_is_lost_and_ids_are_kept(gw: Gateway) -
 async def test_a_poisonous_reading_is_a_dead_letter_and_the_lane_goes_on(gw: Gateway) -> None:
     async with Journal() as fake:
         fake.poison = {5}
-        await gw.apply(a=BrokerSettings(fake.url))
-        await gw.state("connected")
+        await gw.connect(a=BrokerSettings(fake.url))
         seqs = await gw.put(*range(12))
         await gw.delivered(seconds=30)
         assert sorted(set(fake.numbers)) == [n for n in range(12) if n != 5]
@@ -240,8 +238,7 @@ async def test_a_half_open_link_is_found_while_data_waits(gw: Gateway, monkeypat
         await until(lambda: fake.others)
         fake.peer.stall()
         with gw.context.events.listen() as events:
-            await gw.put(*range(5))
-            await gw.delivered()
+            await gw.deliver(*range(5))
             told = [events.get_nowait().data for _ in range(events.qsize())]
         assert any("acknowledged nothing" in one.get("reason", "") for one in told)
         assert uplink._poison.suspect is None
@@ -288,8 +285,7 @@ async def test_auto_falls_back_to_3_1_1(gw: Gateway) -> None:
         await gw.apply(a=BrokerSettings(fake.url))
         uplink = await gw.state("connected")
         assert uplink.as_dict()["protocol"] == "3.1.1"
-        await gw.put(1)
-        await gw.delivered()
+        await gw.deliver(1)
         assert fake.numbers == [1]
 
 

@@ -131,6 +131,12 @@ class Rig:
         self.links.append(link)
         return link, events
 
+    async def opened(self, *link: Any, **given: Any) -> tuple[GattLink, Heard]:
+        """As `link`, connected."""
+        made, events = self.link(*link, **given)
+        await made.open(5.0)
+        return made, events
+
     async def close(self) -> None:
         for link in self.links:
             await link.close(0.5)

@@ -60,8 +60,7 @@ async def test_an_adapter_that_was_off_for_a_moment_is_scanned_anew(bluez: TwinD
 
 async def test_an_adapter_that_goes_off_ends_its_connections(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
-    link, events = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, events = await rig.opened(ADDRESS)
     await bluez.adapter.power(False)
     await until(lambda: events.losses)
     await link.close(1.0)
@@ -74,8 +73,7 @@ async def test_an_adapter_that_goes_off_ends_its_connections(bluez: TwinDaemon, 
 
 async def test_an_adapter_that_is_pulled_out_and_comes_back(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
-    link, events = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, events = await rig.opened(ADDRESS)
     adapter = bluez.unplug("hci0")
     await until(lambda: events.losses)
     await link.close(1.0)
@@ -90,8 +88,7 @@ async def test_an_adapter_that_is_pulled_out_and_comes_back(bluez: TwinDaemon, r
 
 async def test_an_adapter_that_goes_without_a_word_about_its_connections(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
-    link, events = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, events = await rig.opened(ADDRESS)
     bluez.objects.remove(bluez.adapter.path)
     await until(lambda: events.losses)
     assert link.peripheral is None
@@ -110,8 +107,7 @@ async def test_an_adapter_that_is_pulled_out_while_a_device_is_awaited(bluez: Tw
 async def test_the_adapter_that_the_settings_name(bus: PrivateBus, rig: Rig) -> None:
     async with TwinDaemon(bus.address, ("hci0", "hci1")) as bluez:
         bluez.place(Strap())
-        link, _ = rig.link(ADDRESS, adapter="hci1")
-        await link.open(LIMIT)
+        await rig.opened(ADDRESS, adapter="hci1")
         assert bluez.adapters["hci1"].scans == 1
         assert bluez.adapters["hci0"].scans == 0
         wrong, _ = rig.link(ADDRESS, adapter="hci7")
@@ -125,8 +121,7 @@ async def test_without_a_name_the_first_adapter_that_is_on(bus: PrivateBus, rig:
     async with TwinDaemon(bus.address, ("hci0", "hci1")) as bluez:
         bluez.place(Strap())
         await bluez.adapters["hci0"].power(False)
-        link, _ = rig.link(ADDRESS)
-        await link.open(LIMIT)
+        await rig.opened(ADDRESS)
         assert bluez.adapters["hci1"].scans == 1
 
 
@@ -195,8 +190,7 @@ async def test_a_scanner_that_hears_nobody_is_made_anew(bus: PrivateBus) -> None
 
 async def test_nobody_scans_when_nobody_waits(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
-    link, _ = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    await rig.opened(ADDRESS)
     await until(lambda: not bluez.adapter.discovering)
     assert bluez.adapter.scans == 1
     other, _ = rig.link("C0:FF:EE:00:00:02")

@@ -18,8 +18,7 @@ LIMIT = 5.0
 
 async def test_an_encrypted_read_bonds_by_itself_with_the_agent(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
-    link, _ = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, _ = await rig.opened(ADDRESS)
     assert await read(link) == LONG
     assert strap.bonded
     assert air.pairings == 1
@@ -29,8 +28,7 @@ async def test_an_encrypted_read_bonds_by_itself_with_the_agent(bluez: TwinDaemo
 async def test_a_refused_read_bonds_and_is_made_again(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
     air.unpaired = "refuse"
-    link, _ = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, _ = await rig.opened(ADDRESS)
     assert not strap.bonded
     assert await read(link) == LONG
     assert strap.bonded
@@ -41,8 +39,7 @@ async def test_a_refused_read_bonds_and_is_made_again(bluez: TwinDaemon, rig: Ri
 async def test_a_refused_subscription_bonds_and_is_made_again(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
     air.unpaired = "refuse"
-    link, events = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, events = await rig.opened(ADDRESS)
     await subscribe(link, STREAM)
     strap.send(strap.stream, b"1")
     await until(lambda: events.octets == [b"1"])
@@ -50,8 +47,7 @@ async def test_a_refused_subscription_bonds_and_is_made_again(bluez: TwinDaemon,
 
 async def test_always_bonds_before_anything_is_asked(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
-    link, _ = rig.link(ADDRESS, Kind(pair="always"))
-    await link.open(LIMIT)
+    link, _ = await rig.opened(ADDRESS, Kind(pair="always"))
     assert strap.bonded
     assert not air.reads
     await link.close(1.0)
@@ -63,8 +59,7 @@ async def test_always_bonds_before_anything_is_asked(bluez: TwinDaemon, rig: Rig
 async def test_a_passkey_is_typed(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
     strap.pairing, strap.passkey = "passkey", 12345
-    link, _ = rig.link(ADDRESS, Kind(passkey="012345"))
-    await link.open(LIMIT)
+    link, _ = await rig.opened(ADDRESS, Kind(passkey="012345"))
     assert bluez.agents.asked == ["RequestPasskey"]
     assert await read(link) == LONG
     assert air.pairings == 1
@@ -85,8 +80,7 @@ async def test_a_wrong_passkey_says_so(bluez: TwinDaemon, rig: Rig) -> None:
 async def test_a_device_with_a_passkey_that_the_settings_do_not_have(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(strap := Strap(encrypted=True))
     strap.pairing, strap.passkey = "passkey", 12345
-    link, _ = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, _ = await rig.opened(ADDRESS)
     with pytest.raises(LinkFailed) as failed:
         await read(link)
     assert reason(failed.value) == "pairing"
@@ -96,8 +90,7 @@ async def test_a_device_with_a_passkey_that_the_settings_do_not_have(bluez: Twin
 async def test_never_leaves_a_refusal_as_it_is(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
     air.unpaired = "refuse"
-    link, _ = rig.link(ADDRESS, Kind(pair="never"))
-    await link.open(LIMIT)
+    link, _ = await rig.opened(ADDRESS, Kind(pair="never"))
     with pytest.raises(GattError) as refused:
         await read(link)
     assert refused.value.code == 0x05
@@ -106,8 +99,7 @@ async def test_never_leaves_a_refusal_as_it_is(bluez: TwinDaemon, rig: Rig) -> N
 
 async def test_never_and_an_encrypted_read_that_hangs_costs_its_limit(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(strap := Strap(encrypted=True))
-    link, _ = rig.link(ADDRESS, Kind(pair="never"))
-    await link.open(LIMIT)
+    link, _ = await rig.opened(ADDRESS, Kind(pair="never"))
     with pytest.raises(TimeoutError):
         await read(link, timeout=0.1)
     assert not strap.bonded
@@ -116,8 +108,7 @@ async def test_never_and_an_encrypted_read_that_hangs_costs_its_limit(bluez: Twi
 async def test_a_device_that_wants_no_bond_keeps_its_refusal(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(strap := Strap(encrypted=True))
     strap.pairing = "none"
-    link, _ = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, _ = await rig.opened(ADDRESS)
     with pytest.raises(LinkFailed) as failed:
         await read(link)
     assert reason(failed.value) == "pairing"
@@ -125,8 +116,7 @@ async def test_a_device_that_wants_no_bond_keeps_its_refusal(bluez: TwinDaemon, 
 
 async def test_a_driver_may_bond_by_itself(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap())
-    link, _ = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, _ = await rig.opened(ADDRESS)
     assert link.peripheral is not None
     await link.peripheral.pair(1.0)
     assert strap.bonded
@@ -136,8 +126,7 @@ async def test_a_driver_may_bond_by_itself(bluez: TwinDaemon, rig: Rig) -> None:
 
 async def test_a_bond_that_the_peripheral_lost_is_made_anew(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
-    link, _ = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, _ = await rig.opened(ADDRESS)
     await read(link)
     air.lose_bond()
     await link.close(1.0)
@@ -151,8 +140,7 @@ async def test_a_bond_that_the_peripheral_lost_is_made_anew(bluez: TwinDaemon, r
 
 async def test_a_storm_of_connections_that_end_at_once_shows_a_lost_bond(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
-    link, events = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, events = await rig.opened(ADDRESS)
     await read(link)
     await link.close(1.0)
     strap.bonded = False
@@ -169,8 +157,7 @@ async def test_a_storm_of_connections_that_end_at_once_shows_a_lost_bond(bluez: 
 
 async def test_a_bond_that_the_peripheral_lost_and_a_read_that_it_refuses(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap(encrypted=True))
-    link, _ = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, _ = await rig.opened(ADDRESS)
     await read(link)
     assert air.device is not None
     assert air.device.link is not None
@@ -190,8 +177,7 @@ async def test_a_bond_that_the_peripheral_lost_and_a_read_that_it_refuses(bluez:
 async def test_bonds_survive_the_daemon_and_the_agent_is_there_again(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(Strap(encrypted=True))
     other = Strap("C0:FF:EE:00:00:02", encrypted=True)
-    link, events = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, events = await rig.opened(ADDRESS)
     await read(link)
     await bluez.restart()
     await until(lambda: events.losses)
@@ -211,8 +197,7 @@ async def test_the_agent_speaks_for_devices_of_the_settings_only(bluez: TwinDaem
     from dbus_fast.aio import MessageBus
 
     bluez.place(Strap())
-    link, _ = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    await rig.opened(ADDRESS)
     agent = bluez.agents.of("")
     assert agent is not None
 
@@ -236,8 +221,7 @@ async def test_a_device_that_hangs_up_for_want_of_a_passkey_says_so_until_it_is_
 ) -> None:
     bluez.place(strap := Strap(encrypted=True))
     strap.pairing, strap.passkey = "passkey", 12345
-    link, events = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, events = await rig.opened(ADDRESS)
     with pytest.raises(LinkFailed) as failed:
         await read(link)
     assert "wants a passkey" in failed.value.message
@@ -258,8 +242,7 @@ async def test_a_device_that_hangs_up_for_want_of_a_passkey_says_so_until_it_is_
 async def test_a_device_that_needs_a_bond_which_the_settings_forbid_says_so(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(Strap(encrypted=True))
     air.unpaired = "refuse"
-    link, events = rig.link(ADDRESS, Kind(pair="never"))
-    await link.open(LIMIT)
+    link, events = await rig.opened(ADDRESS, Kind(pair="never"))
     with pytest.raises(GattError):
         await read(link)
     await link.close(1.0)

@@ -82,8 +82,7 @@ async def test_a_device_that_went_while_others_had_their_turn_is_not_tried(bus: 
 
 async def test_a_vanished_peripheral_costs_no_more_than_the_limits_to_leave(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(Strap())
-    link, _ = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, _ = await rig.opened(ADDRESS)
     air.vanish()
     air.stick(SITE)
     with pytest.raises(TimeoutError, match="2a38"):
@@ -170,8 +169,7 @@ async def test_the_device_left_the_bus_when_it_is_to_be_connected(bluez: TwinDae
 
 async def test_services_that_the_device_does_not_have_any_more_are_forgotten(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(strap := Strap())
-    link, _ = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, _ = await rig.opened(ADDRESS)
     await link.close(1.0)
     # New firmware: another service. The daemon shows what it kept.
     added = TwinCharacteristic(0x2A6E, "read", b"\x10")

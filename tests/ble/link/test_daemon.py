@@ -43,8 +43,7 @@ async def test_under_a_scan(bluez: TwinDaemon, rig: Rig, killed: bool) -> None:
 @pytest.mark.parametrize("killed", [False, True], ids=["restarted", "killed"])
 async def test_under_a_connection(bluez: TwinDaemon, rig: Rig, killed: bool) -> None:
     bluez.place(strap := Strap())
-    link, events = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, events = await rig.opened(ADDRESS)
     await subscribe(link)
     await bluez.restart(killed=killed)
     await until(lambda: events.losses)
@@ -60,8 +59,7 @@ async def test_under_a_connection(bluez: TwinDaemon, rig: Rig, killed: bool) -> 
 
 async def test_killed_and_gone_for_a_while(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
-    link, events = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, events = await rig.opened(ADDRESS)
     await bluez.kill()
     await until(lambda: events.losses)
     await link.close(1.0)
@@ -90,8 +88,7 @@ async def test_killed_with_the_scan_of_another_device_under_way(bluez: TwinDaemo
 
 async def test_a_request_to_a_daemon_that_was_killed_fails_at_once(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(Strap())
-    link, _ = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, _ = await rig.opened(ADDRESS)
     assert link.peripheral is not None
     site = link.peripheral.characteristics[1]
     air.stick(site.uuid)
@@ -104,8 +101,7 @@ async def test_a_request_to_a_daemon_that_was_killed_fails_at_once(bluez: TwinDa
 
 async def test_a_daemon_that_hangs_costs_no_more_than_the_limits(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
-    link, _ = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, _ = await rig.opened(ADDRESS)
     bluez.hang()
     with pytest.raises(TimeoutError):
         await read(link, timeout=0.1)
@@ -129,8 +125,7 @@ async def test_a_scan_whose_start_was_answered_too_late_blocks_no_other(bluez: T
 
 async def test_a_loss_that_no_signal_told_of_is_noticed_and_mended(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(Strap())
-    link, events = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, events = await rig.opened(ADDRESS)
     bluez.hang()
     air.drop()  # what it would say now is lost
     bluez.resume()

@@ -44,8 +44,7 @@ async def test_a_device_is_found_by_its_address_in_any_case_and_read_and_written
 
 async def test_notifications_and_indications_reach_the_ears_in_order(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(strap := Strap())
-    link, events = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, events = await rig.opened(ADDRESS)
     await subscribe(link, STREAM)
     await subscribe(link, EVENT)
     for number in range(300):
@@ -65,8 +64,7 @@ async def test_notifications_and_indications_reach_the_ears_in_order(bluez: Twin
 
 async def test_what_is_read_is_not_taken_for_a_notification(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(strap := Strap())
-    link, events = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, events = await rig.opened(ADDRESS)
     await subscribe(link)
     assert await read(link, STREAM) == b"now"
     strap.send(strap.stream, b"then")
@@ -76,8 +74,7 @@ async def test_what_is_read_is_not_taken_for_a_notification(bluez: TwinDaemon, r
 
 async def test_a_notification_during_a_read_is_not_lost(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap())
-    link, events = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, events = await rig.opened(ADDRESS)
     await subscribe(link)
     air.stick(STREAM)
     asking = asyncio.create_task(read(link, STREAM, 0.2))
@@ -92,8 +89,7 @@ async def test_a_name_is_enough_or_its_beginning_or_a_pattern(bluez: TwinDaemon,
     bluez.place(Strap("C0:FF:EE:00:00:01", "Polar H10 1234ABCD"))
     bluez.place(Strap("C0:FF:EE:00:00:02", "A&D_UA-651BLE_AABBCC"))
     for name, address in (("Polar H10", "C0:FF:EE:00:00:01"), ("*UA-651BLE*", "C0:FF:EE:00:00:02")):
-        link, _ = rig.link(name)
-        await link.open(LIMIT)
+        link, _ = await rig.opened(name)
         assert link.peripheral is not None
         assert link.peripheral.address == address
 
@@ -109,8 +105,7 @@ async def test_two_entries_that_fit_the_same_name_get_a_peripheral_each(bluez: T
 
 async def test_a_lost_link_is_told_once_and_comes_back(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap())
-    link, events = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, events = await rig.opened(ADDRESS)
     await subscribe(link)
     strap.send(strap.stream, b"1")
     await until(lambda: events.values)
@@ -134,8 +129,7 @@ async def test_a_lost_link_is_told_once_and_comes_back(bluez: TwinDaemon, rig: R
 
 async def test_a_request_under_way_fails_when_the_link_is_lost(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(Strap())
-    link, _ = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, _ = await rig.opened(ADDRESS)
     air.stick(SITE)
     asking = asyncio.create_task(read(link, timeout=LIMIT))
     await asyncio.sleep(0.05)
@@ -147,8 +141,7 @@ async def test_a_request_under_way_fails_when_the_link_is_lost(bluez: TwinDaemon
 
 async def test_nothing_is_heard_after_close(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap())
-    link, events = rig.link(ADDRESS)
-    await link.open(LIMIT)
+    link, events = await rig.opened(ADDRESS)
     await subscribe(link)
     peripheral = link.peripheral
     assert peripheral is not None
