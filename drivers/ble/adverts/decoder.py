@@ -71,7 +71,8 @@ class AdvertDecoder:
         history, payloads = self._history, self._filter.payloads(advert)
         if not payloads:
             # Another use of a UUID or company id by a sensor that is known is no news.
-            if not (history.knows_format and self._filter.has_place(advert)):
+            known = history.knows_format and self._filter.has_place(advert)
+            if not (known or self._filter.is_idle(advert)):
                 self._unknown(advert)
             return []
         now = self._clock()

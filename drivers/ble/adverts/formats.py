@@ -38,6 +38,7 @@ class AdvertFormat(NamedTuple):
     company: bool = False  # the decoder wants to know the company id
     named: bool = False  # the name of the device says whether it fits
     varies: bool = False  # it sends different things in turn, each repeated on its own
+    idles: bool = False  # it sends payloads with nothing in them between the others
 
     def interpret(self, data: bytes, sender: AdvertSender) -> DecodedAdvert:
         """Decode the payload; FrameError."""
@@ -55,6 +56,10 @@ class AdvertFormat(NamedTuple):
     def variant(self, data: bytes) -> int:
         """Which of the things that it sends in turn."""
         return int(load(self.module).variant(data)) if self.varies else 0
+
+    def is_idle(self, data: bytes) -> bool:
+        """True if it is this format with nothing in it."""
+        return self.idles and bool(load(self.module).is_idle(data))
 
     def sealed(self, data: bytes) -> bool:
         """True if this payload is encrypted."""
@@ -74,7 +79,7 @@ def _formats() -> Iterator[AdvertFormat]:
         yield AdvertFormat(
             "govee", "Govee thermometer", "govee", company, company=True, varies=company == 0x0001, named=True
         )
-    yield AdvertFormat("mibeacon", "Xiaomi sensor", "mibeacon", uuid(0xFE95), seals=True, varies=True)
+    yield AdvertFormat("mibeacon", "Xiaomi sensor", "mibeacon", uuid(0xFE95), seals=True, varies=True, idles=True)
     yield AdvertFormat("victron", "Victron device", "victron", 0x02E1, seals=True)
     yield AdvertFormat("mi-scale", "Mi Smart Scale", "mi_scale", uuid(0x181D))
     yield AdvertFormat(
@@ -128,6 +133,11 @@ class AdvertFilter:
     def has_place(self, advert: ReceivedAdvert) -> bool:
         """True if something stands where a wanted format is found, be it one or not."""
         return any(key in self._places for key in (*advert.service_data, *advert.manufacturer_data))
+
+    def is_idle(self, advert: ReceivedAdvert) -> bool:
+        """True if it is a wanted format with nothing in it."""
+        places = ((self._places.get(service), data) for service, data in advert.service_data.items())
+        return any(form is not None and form.is_idle(data) for form, data in places)
 
     def payloads(self, advert: ReceivedAdvert) -> list[AdvertPayload]:
         """Payloads that fit a wanted format."""

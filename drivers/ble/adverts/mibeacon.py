@@ -262,7 +262,16 @@ def _weighing(values: dict[str, Any], mac: bytes | None) -> tuple[Reading, ...]:
 
 def fits(data: bytes) -> bool:
     """Versions before 2, and frames without an object, say nothing here."""
-    return len(data) >= _HEAD.size and 2 <= data[1] >> 4 <= 5 and bool(data[0] & WITH_OBJECT)
+    return _is_whole(data) and bool(data[0] & WITH_OBJECT)
+
+
+def is_idle(data: bytes) -> bool:
+    """A thermometer sends a frame without an object between two with one."""
+    return _is_whole(data) and not data[0] & WITH_OBJECT
+
+
+def _is_whole(data: bytes) -> bool:
+    return len(data) >= _HEAD.size and 2 <= data[1] >> 4 <= 5
 
 
 def sealed(data: bytes) -> bool:

@@ -141,3 +141,11 @@ def test_once_it_speaks_a_known_format_nothing_beside_it_is_a_fault(ear):
     assert len(one.hear(merged({BTHOME: WARM}))) == 1
     assert one.all(merged({BTHOME: "00"})) == []
     assert one.faults == {}
+
+
+def test_a_frame_with_nothing_in_it_is_no_unknown_format(ear, service):
+    one = ear()
+    assert one.hear(service(0xFE95, "30585b05bf6b872f38c1a408")) == []
+    assert one.faults == {}
+    assert one.hear(service(0xFE95, "50205b05c06b872f38c1a4041002e800"))
+    assert one.faults == {}
