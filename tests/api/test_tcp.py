@@ -57,6 +57,14 @@ def listening(app, **api):
     return app.settings.api
 
 
+async def served(app, running):
+    """Where TCP is served."""
+    listen = f"127.0.0.1:{free_port()}"
+    listening(app, listen=listen)
+    await running.serve()
+    return listen
+
+
 @pytest.fixture
 async def running(app, socket_path):
     server = ApiServer(app, socket_path, patience=0.2)
@@ -70,9 +78,7 @@ async def health(url, **options):
 
 
 async def test_health_is_open_and_everything_else_is_not(app, running):
-    listen = f"127.0.0.1:{free_port()}"
-    listening(app, listen=listen)
-    await running.serve()
+    listen = await served(app, running)
     assert (await health(f"http://{listen}")).json()["status"] == "healthy"
     async with httpx.AsyncClient(verify=PLAIN) as client:
         answer = await client.get(f"http://{listen}/api/v1/status")
@@ -163,11 +169,8 @@ async def test_a_broken_certificate_leaves_the_one_that_works(app, running, tmp_
 
 async def test_a_head_that_trickles_after_an_answer_is_not_waited_for_without_end(app, running, monkeypatch):
     monkeypatch.setattr("gatepost.agent.api.http.h11_protocol.KEEP_ALIVE", 0.1)
-    listen = f"127.0.0.1:{free_port()}"
-    listening(app, listen=listen)
-    await running.serve()
-    host, port = listen.split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    listen = await served(app, running)
+    reader, writer = await asyncio.open_connection(*listen.split(":"))
     writer.write(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
     await reader.readuntil(b"}")
     writer.write(b"G")  # takes uvicorn's own timer away
@@ -178,9 +181,7 @@ async def test_a_head_that_trickles_after_an_answer_is_not_waited_for_without_en
 
 
 async def test_what_is_no_http_is_logged_with_its_sender_and_without_its_octets(app, running, caplog):
-    listen = f"127.0.0.1:{free_port()}"
-    listening(app, listen=listen)
-    await running.serve()
+    listen = await served(app, running)
     reader, writer = await asyncio.open_connection(*listen.split(":"))
     writer.write(b"\x16\x03\x01 secret\r\n\r\n")
     async with asyncio.timeout(10):
@@ -215,11 +216,8 @@ def test_an_ipv6_network_shares_its_connections():
 
 async def test_a_body_that_does_not_come_is_not_waited_for_without_end(app, running, monkeypatch):
     monkeypatch.setattr("gatepost.agent.api.http.router.BODY_TIME", 0.1)
-    listen = f"127.0.0.1:{free_port()}"
-    listening(app, listen=listen)
-    await running.serve()
-    host, port = listen.split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    listen = await served(app, running)
+    reader, writer = await asyncio.open_connection(*listen.split(":"))
     writer.write(b"POST /api/v1/session HTTP/1.1\r\nhost: x\r\ncontent-length: 20\r\n\r\n{")
     async with asyncio.timeout(10):
         assert b"503" in await reader.readline()
@@ -228,11 +226,8 @@ async def test_a_body_that_does_not_come_is_not_waited_for_without_end(app, runn
 
 
 async def test_a_head_without_end_is_refused(app, running):
-    listen = f"127.0.0.1:{free_port()}"
-    listening(app, listen=listen)
-    await running.serve()
-    host, port = listen.split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    listen = await served(app, running)
+    reader, writer = await asyncio.open_connection(*listen.split(":"))
     writer.write(b"GET /health HTTP/1.1\r\nx: " + b"y" * 70_000)
     async with asyncio.timeout(10):
         assert (await reader.read(12)) == b"HTTP/1.1 400"

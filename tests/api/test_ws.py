@@ -227,8 +227,7 @@ async def test_a_stop_closes_with_going_away(server):
 
 async def test_a_stop_does_not_wait_for_who_takes_no_part(server):
     _, _, writer = await raw(server)
-    async with asyncio.timeout(20):
-        await server.stop(0.05)
+    await asyncio.wait_for(server.stop(0.05), 20)
     assert not server.broadcaster.clients
     writer.close()
 

@@ -229,8 +229,7 @@ async def test_a_device_stays_busy_until_a_command_that_will_not_let_go_has_ende
 async def test_one_command_at_a_time_for_each_device(office: Office) -> None:
     office.room.gate = asyncio.Event()
     first = asyncio.ensure_future(office.ask(READ))
-    async with asyncio.timeout(BOUND):
-        await office.room.entered.wait()
+    await asyncio.wait_for(office.room.entered.wait(), BOUND)
     assert (await office.ask({"command": "sync_time"})).error["key"] == "busy"
     assert (await office.ask(READ)).error["key"] == "duplicate"
     gate, office.room.gate = office.room.gate, None

@@ -151,8 +151,7 @@ async def test_what_an_earlier_process_left_is_outcome_unknown(office: Office, d
         asyncio.ensure_future(office.ask(READ, response_topic="reply/1", correlation=b"7")),
         asyncio.ensure_future(office.ask({"id": "c", "command": "read_now"}, target="oximeter-1", source="cli")),
     ]
-    async with asyncio.timeout(BOUND):
-        await office.room.entered.wait()
+    await asyncio.wait_for(office.room.entered.wait(), BOUND)
     await office.dispatcher.close(0)
     await asyncio.gather(*asked)
     later = Office(database, settings(), HandClock(wall=T0 + US))

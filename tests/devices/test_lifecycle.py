@@ -185,8 +185,7 @@ async def test_the_end_says_farewell_closes_and_hands_over_what_is_held(bench: B
 async def test_the_end_is_bounded_when_a_port_hangs(bench: Bench, caplog):
     await bench.online()
     bench.close_hangs = True
-    async with asyncio.timeout(1.9):
-        await bench.devices.close()
+    await asyncio.wait_for(bench.devices.close(), 1.9)
     assert "did not stop" in caplog.text
     bench.close_hangs = False
 
@@ -220,8 +219,7 @@ async def test_the_end_comes_while_a_port_is_being_opened(bench: Bench):
     bench.open_hangs = True
     await bench.devices.apply({"d": DeviceSettings(driver="test", port="/dev/x")})
     await until(lambda: bench.link.attempts == 1)
-    async with asyncio.timeout(0.5):
-        await bench.devices.close()
+    await asyncio.wait_for(bench.devices.close(), 0.5)
     assert bench.link.closed == 1
 
 

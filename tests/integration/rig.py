@@ -120,8 +120,7 @@ class Agent:
 
     async def ended(self, seconds: float = LATEST) -> int:
         assert self.process is not None
-        async with asyncio.timeout(seconds):
-            return await self.process.wait()
+        return await asyncio.wait_for(self.process.wait(), seconds)
 
     async def stop(self) -> float:
         """SIGTERM; how many seconds it took."""

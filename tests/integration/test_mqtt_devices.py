@@ -125,8 +125,7 @@ async def test_a_command_and_its_outcome(world: World) -> None:
     client.on_subscribe = lambda *_: loop.call_soon_threadsafe(subscribed.set)
     try:
         client.subscribe("devices/plug-3/commands", 1)
-        async with asyncio.timeout(LATEST):
-            await subscribed.wait()
+        await asyncio.wait_for(subscribed.wait(), LATEST)
         body = {"id": "led-1", "command": "set_led", "parameters": {"on": True}, "token": "not for the device"}
         world.there.publish("devices/plug-3/commands", orjson.dumps(body))
         await until(

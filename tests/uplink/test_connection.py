@@ -299,8 +299,7 @@ async def test_a_frozen_broker_is_left_within_the_bound(
             await asyncio.sleep(0.001)
         one.publish(1000, 1)
         assert one.connection.check(30) is False
-        async with asyncio.timeout(10):
-            await one.connection.close(0.2)
+        await asyncio.wait_for(one.connection.close(0.2), 10)
         two = Recorder(broker.url, context=context)
         with pytest.raises(ConnectFailed) as caught:
             await two.connection.open(0.2)

@@ -567,8 +567,7 @@ async def test_close_is_bounded_while_the_peer_does_not_read() -> None:
         while not one.connection.publisher.unsent:
             one.publish(1, payload=b"x" * 1_000_000)
             await asyncio.sleep(0.001)
-        async with asyncio.timeout(10):
-            await one.connection.close(0.3)
+        await asyncio.wait_for(one.connection.close(0.3), 10)
         assert one.losses == []
         await one.connection.close(0.3)  # again does no harm
 

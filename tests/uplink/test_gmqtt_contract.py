@@ -102,8 +102,7 @@ async def test_the_client_never_reconnects_or_disconnects() -> None:
     assert isinstance(client, PassiveClient)
     client._is_active = True  # as after gmqtt's own connect(), which is not used
     handler = client._package_handler
-    async with asyncio.timeout(1):
-        await handler._reconnect_callback(delay=True)
+    await asyncio.wait_for(handler._reconnect_callback(delay=True), 1)
     await handler._disconnect_callback()
     assert client._connection is None
 

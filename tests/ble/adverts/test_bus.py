@@ -52,8 +52,7 @@ async def test_all_broadcasters_at_once(bluez: TwinDaemon, links: BleLinks) -> N
     for twin in twins.values():
         twin.interval, twin.advert_interval = 0.05, 0.02  # fast, so that every scale weighs something soon
         bluez.place(twin)
-    async with asyncio.timeout(LIMIT):
-        await asyncio.gather(*(listener.link.open() for listener in listeners.values()))
+    await asyncio.wait_for(asyncio.gather(*(listener.link.open() for listener in listeners.values())), LIMIT)
     enough = {"mi-scale": 1, "mi-body-scale": 2, "ibeacon": 1}
     await until(
         lambda: all(len(one.readings) >= enough.get(name, 3) for name, one in listeners.items()),
@@ -81,8 +80,7 @@ async def test_an_encrypted_one(bluez: TwinDaemon, links: BleLinks) -> None:
     bluez.place(twin)
     one = Listener(links, twin.address, BleAdvertisement(AdvertOptions(key=KEY)))
     stranger = Listener(links, twin.address, BleAdvertisement(AdvertOptions()))
-    async with asyncio.timeout(LIMIT):
-        await asyncio.gather(one.link.open(), stranger.link.open())
+    await asyncio.wait_for(asyncio.gather(one.link.open(), stranger.link.open()), LIMIT)
     await until(lambda: len(one.readings) >= 3 and stranger.decoder.faults.counts.get("no_key", 0) >= 3, LIMIT)
     assert one.decoder.faults.counts == {}
     assert stranger.readings == []

@@ -30,8 +30,7 @@ async def test_an_adapter_that_is_off_is_waited_for_and_not_switched_on(bluez: T
     await asyncio.sleep(0.1)
     assert not bluez.adapter.powered
     await bluez.adapter.power(True)
-    async with asyncio.timeout(LIMIT):
-        await opening
+    await asyncio.wait_for(opening, LIMIT)
     assert list(dict.fromkeys(events.keys)) == ["adapter-off", "waiting"]
 
 
@@ -43,8 +42,7 @@ async def test_an_adapter_that_goes_off_while_a_device_is_awaited(bluez: TwinDae
     await until(lambda: "adapter-off" in events.keys)
     bluez.place(Strap())
     await bluez.adapter.power(True)
-    async with asyncio.timeout(LIMIT):
-        await opening
+    await asyncio.wait_for(opening, LIMIT)
 
 
 async def test_an_adapter_that_was_off_for_a_moment_is_scanned_anew(bluez: TwinDaemon, rig: Rig) -> None:
@@ -54,8 +52,7 @@ async def test_an_adapter_that_was_off_for_a_moment_is_scanned_anew(bluez: TwinD
     await bluez.adapter.power(False)
     await bluez.adapter.power(True)
     bluez.place(Strap())
-    async with asyncio.timeout(LIMIT):
-        await opening
+    await asyncio.wait_for(opening, LIMIT)
 
 
 async def test_an_adapter_that_goes_off_ends_its_connections(bluez: TwinDaemon, rig: Rig) -> None:
@@ -67,8 +64,7 @@ async def test_an_adapter_that_goes_off_ends_its_connections(bluez: TwinDaemon, 
     opening = asyncio.create_task(link.open(LIMIT))
     await until(lambda: "adapter-off" in events.keys)
     await bluez.adapter.power(True)
-    async with asyncio.timeout(LIMIT):
-        await opening
+    await asyncio.wait_for(opening, LIMIT)
 
 
 async def test_an_adapter_that_is_pulled_out_and_comes_back(bluez: TwinDaemon, rig: Rig) -> None:
@@ -82,8 +78,7 @@ async def test_an_adapter_that_is_pulled_out_and_comes_back(bluez: TwinDaemon, r
     assert reason(missing.value) == "no-adapter"
     assert "plugged in" in missing.value.hint
     bluez.plug(adapter)
-    async with asyncio.timeout(LIMIT):
-        await link.open(LIMIT)
+    await asyncio.wait_for(link.open(LIMIT), LIMIT)
 
 
 async def test_an_adapter_that_goes_without_a_word_about_its_connections(bluez: TwinDaemon, rig: Rig) -> None:
@@ -133,8 +128,7 @@ async def test_a_daemon_that_is_not_there_yet(bus: PrivateBus, rig: Rig) -> None
     assert "systemctl" in missing.value.hint
     async with TwinDaemon(bus.address) as bluez:
         bluez.place(Strap())
-        async with asyncio.timeout(LIMIT):
-            await link.open(LIMIT)
+        await asyncio.wait_for(link.open(LIMIT), LIMIT)
 
 
 async def test_no_bus_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -168,8 +162,7 @@ async def test_a_stuck_adapter_is_power_cycled_and_not_too_often(bus: PrivateBus
         await until(lambda: air.attempts > attempts + 4)
         assert powers == [False, True]
         air.always = None
-        async with asyncio.timeout(LIMIT):
-            await opening
+        await asyncio.wait_for(opening, LIMIT)
         assert "radio" in events.keys
         await rig.close()
 
@@ -183,8 +176,7 @@ async def test_a_scanner_that_hears_nobody_is_made_anew(bus: PrivateBus) -> None
         opening = asyncio.create_task(link.open(LIMIT))
         await until(lambda: bluez.adapter.scans >= 3)
         bluez.adapter.not_receiving = False
-        async with asyncio.timeout(LIMIT):
-            await opening
+        await asyncio.wait_for(opening, LIMIT)
         await rig.close()
 
 
@@ -215,6 +207,5 @@ async def test_one_scanner_serves_all_and_pauses_while_one_connects(bus: Private
 
             air.reach = watched  # type: ignore[method-assign]
         links = [rig.link(air.address)[0] for air in airs]
-        async with asyncio.timeout(LIMIT):
-            await asyncio.gather(*(link.open(LIMIT) for link in links))
+        await asyncio.wait_for(asyncio.gather(*(link.open(LIMIT) for link in links)), LIMIT)
         assert seen == [False, False, False]

@@ -40,8 +40,7 @@ async def test_every_advertisement_of_the_device_is_data_and_nothing_is_connecte
     assert events.keys == ["waiting"]
     other.advertise()
     air.advertise()
-    async with asyncio.timeout(LIMIT):
-        await opening
+    await asyncio.wait_for(opening, LIMIT)
     await until(lambda: events.values)
     advert = events.values[0]
     assert (advert.address, advert.name, advert.rssi) == (ADDRESS, "ATC_1", -60)
@@ -127,8 +126,7 @@ async def test_beside_a_connected_device_one_scanner_serves_both(bluez: TwinDaem
     air.advertise()
     await asyncio.wait_for(opening, LIMIT)
     other, _ = rig.link("C0:FF:EE:00:00:02")
-    async with asyncio.timeout(LIMIT):
-        await other.open(LIMIT)
+    await asyncio.wait_for(other.open(LIMIT), LIMIT)
     await until(lambda: bluez.adapter.discovering)
     heard = len(events.values)
     beacon.rssi = -50

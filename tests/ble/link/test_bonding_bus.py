@@ -130,8 +130,7 @@ async def test_a_bond_that_the_peripheral_lost_is_made_anew(bluez: TwinDaemon, r
     await read(link)
     air.lose_bond()
     await link.close(1.0)
-    async with asyncio.timeout(LIMIT):
-        await link.open(LIMIT)
+    await asyncio.wait_for(link.open(LIMIT), LIMIT)
     assert strap.bonded
     assert air.pairings == 2
     assert link.counters()["forgotten"] == 1
@@ -149,8 +148,7 @@ async def test_a_storm_of_connections_that_end_at_once_shows_a_lost_bond(bluez: 
     await until(lambda: link.counters().get("forgotten"))
     assert "timeout" not in events.keys
     air.always = None
-    async with asyncio.timeout(LIMIT):
-        await opening
+    await asyncio.wait_for(opening, LIMIT)
     assert await read(link) == LONG
     assert air.pairings == 2
 
@@ -168,8 +166,7 @@ async def test_a_bond_that_the_peripheral_lost_and_a_read_that_it_refuses(bluez:
     assert reason(failed.value) == "bond-lost"
     strap.bonded = False
     await link.close(1.0)
-    async with asyncio.timeout(LIMIT):
-        await link.open(LIMIT)
+    await asyncio.wait_for(link.open(LIMIT), LIMIT)
     assert air.pairings == 2
     assert await read(link, SITE) == LONG
 

@@ -23,8 +23,7 @@ async def test_what_passes_by_itself_is_tried_again(bluez: TwinDaemon, rig: Rig,
     air = bluez.place(Strap())
     air.refusals.extend([refusal] * 2)
     link, events = rig.link(ADDRESS)
-    async with asyncio.timeout(LIMIT):
-        await link.open(LIMIT)
+    await asyncio.wait_for(link.open(LIMIT), LIMIT)
     assert air.attempts >= 3
     assert set(events.keys) <= {"waiting", "radio", "timeout"}
     assert await read(link) == LONG
@@ -41,8 +40,7 @@ async def test_a_device_that_vanished_costs_the_limit_and_is_caught_when_it_is_b
     await until(lambda: "timeout" in events.keys)
     assert "nearer" in events.waits[-1][2]
     air.reach = reach  # type: ignore[method-assign]
-    async with asyncio.timeout(LIMIT):
-        await opening
+    await asyncio.wait_for(opening, LIMIT)
     assert link.counters()["timeout"] >= 1
 
 
@@ -75,8 +73,7 @@ async def test_a_device_that_went_while_others_had_their_turn_is_not_tried(bus: 
         await until(lambda: not adapter.slots.used)  # it had its turn, and gave everything back
         assert air.attempts == 0
         air.appear()
-        async with asyncio.timeout(LIMIT):
-            await opening
+        await asyncio.wait_for(opening, LIMIT)
         await rig.close()
 
 
@@ -87,20 +84,17 @@ async def test_a_vanished_peripheral_costs_no_more_than_the_limits_to_leave(blue
     air.stick(SITE)
     with pytest.raises(TimeoutError, match="2a38"):
         await read(link, timeout=0.1)
-    async with asyncio.timeout(1.0):
-        await link.close(0.5)
+    await asyncio.wait_for(link.close(0.5), 1.0)
     air.appear()
     air.stuck.clear()
-    async with asyncio.timeout(LIMIT):
-        await link.open(LIMIT)
+    await asyncio.wait_for(link.open(LIMIT), LIMIT)
 
 
 async def test_a_connection_left_by_a_killed_process_is_adopted(bluez: TwinDaemon, rig: Rig) -> None:
     air = bluez.place(strap := Strap())
     bluez.connect_stale(air)
     link, events = rig.link(ADDRESS)
-    async with asyncio.timeout(LIMIT):
-        await link.open(LIMIT)
+    await asyncio.wait_for(link.open(LIMIT), LIMIT)
     assert (air.attempts, air.connects) == (0, 1)
     await subscribe(link)
     strap.send(strap.stream, b"1")
@@ -118,8 +112,7 @@ async def test_a_left_connection_that_cannot_be_adopted_is_closed(bus: PrivateBu
         await asyncio.sleep(0.02)
         bluez.state.timing = timing
         link, events = rig.link(ADDRESS)
-        async with asyncio.timeout(LIMIT):
-            await link.open(LIMIT)
+        await asyncio.wait_for(link.open(LIMIT), LIMIT)
         assert "timeout" in events.keys
         assert air.connects == 2
 
@@ -138,8 +131,7 @@ async def test_an_attempt_that_is_still_pending_is_ended_and_then_the_device_for
 
     bluez.adapter.forget = watched  # type: ignore[method-assign]
     link, events = rig.link(ADDRESS)
-    async with asyncio.timeout(LIMIT):
-        await link.open(LIMIT)
+    await asyncio.wait_for(link.open(LIMIT), LIMIT)
     assert "in-progress" in events.keys
     assert removed
     assert link.counters()["forgotten"] >= 1
@@ -160,8 +152,7 @@ async def test_the_device_left_the_bus_when_it_is_to_be_connected(bluez: TwinDae
             asyncio.get_running_loop().call_soon(adapter.forget, adapter.devices[ADDRESS])
 
     adapter.receive = forgetful  # type: ignore[method-assign]
-    async with asyncio.timeout(LIMIT):
-        await link.open(LIMIT)
+    await asyncio.wait_for(link.open(LIMIT), LIMIT)
     assert not once
     assert air.connects == 1
     assert set(events.keys) <= {"waiting", "gone"}
@@ -179,8 +170,7 @@ async def test_services_that_the_device_does_not_have_any_more_are_forgotten(blu
     assert link.peripheral is not None
     assert link.peripheral.find(added.uuid) is None
     await link.close(1.0)
-    async with asyncio.timeout(LIMIT):
-        await link.open(LIMIT)
+    await asyncio.wait_for(link.open(LIMIT), LIMIT)
     assert link.peripheral is not None
     assert link.peripheral.find(added.uuid) is not None
     assert link.counters()["forgotten"] == 1
@@ -228,8 +218,7 @@ async def test_an_open_that_is_cancelled_leaves_nothing(bluez: TwinDaemon, rig: 
         opening.cancel()
         await asyncio.wait((opening,))
         await link.close(0.5)
-    async with asyncio.timeout(LIMIT):
-        await link.open(LIMIT)
+    await asyncio.wait_for(link.open(LIMIT), LIMIT)
     await link.close(1.0)
     await until(lambda: air.device is None)
 

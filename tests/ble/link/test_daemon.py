@@ -35,8 +35,7 @@ async def test_under_a_scan(bluez: TwinDaemon, rig: Rig, killed: bool) -> None:
     await until(lambda: bluez.adapter.discovering)
     await bluez.restart(killed=killed)
     bluez.place(Strap())
-    async with asyncio.timeout(LIMIT):
-        await opening
+    await asyncio.wait_for(opening, LIMIT)
     assert bluez.adapter.scans >= 2
 
 
@@ -48,8 +47,7 @@ async def test_under_a_connection(bluez: TwinDaemon, rig: Rig, killed: bool) -> 
     await bluez.restart(killed=killed)
     await until(lambda: events.losses)
     assert link.peripheral is None
-    async with asyncio.timeout(1.0):
-        await link.close(1.0)
+    await asyncio.wait_for(link.close(1.0), 1.0)
     await reopen(link)
     await subscribe(link)
     strap.send(strap.stream, b"again")
@@ -82,8 +80,7 @@ async def test_killed_with_the_scan_of_another_device_under_way(bluez: TwinDaemo
     await link.close(1.0)
     bluez.place(Strap("C0:FF:EE:00:00:02"))
     await reopen(link)
-    async with asyncio.timeout(LIMIT):
-        await opening
+    await asyncio.wait_for(opening, LIMIT)
 
 
 async def test_a_request_to_a_daemon_that_was_killed_fails_at_once(bluez: TwinDaemon, rig: Rig) -> None:
@@ -105,8 +102,7 @@ async def test_a_daemon_that_hangs_costs_no_more_than_the_limits(bluez: TwinDaem
     bluez.hang()
     with pytest.raises(TimeoutError):
         await read(link, timeout=0.1)
-    async with asyncio.timeout(1.0):
-        await link.close(0.2)
+    await asyncio.wait_for(link.close(0.2), 1.0)
     bluez.resume()
     await reopen(link)
 

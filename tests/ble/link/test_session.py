@@ -21,8 +21,7 @@ async def test_a_device_is_found_by_its_address_in_any_case_and_read_and_written
     bluez.place(Strap("C0:FF:EE:00:00:02", "Other"))
     link, events = rig.link("c0:ff:ee:00:00:01")
     assert link.peripheral is None
-    async with asyncio.timeout(LIMIT):
-        await link.open(1.0)
+    await asyncio.wait_for(link.open(1.0), LIMIT)
     peripheral = link.peripheral
     assert peripheral is not None
     assert events.keys == ["waiting"]
@@ -98,8 +97,7 @@ async def test_two_entries_that_fit_the_same_name_get_a_peripheral_each(bluez: T
     bluez.place(Strap("C0:FF:EE:00:00:01", "UA-651"))
     bluez.place(Strap("C0:FF:EE:00:00:02", "UA-651"))
     links = [rig.link("UA-651")[0] for _ in range(2)]
-    async with asyncio.timeout(LIMIT):
-        await asyncio.gather(*(link.open(LIMIT) for link in links))
+    await asyncio.wait_for(asyncio.gather(*(link.open(LIMIT) for link in links)), LIMIT)
     assert {link.peripheral.address for link in links if link.peripheral} == {"C0:FF:EE:00:00:01", "C0:FF:EE:00:00:02"}
 
 
@@ -166,8 +164,7 @@ async def test_a_sleepy_device_is_caught_each_time_it_shows_itself_and_left_alon
         await until(lambda: bluez.adapter.discovering)
         assert not opening.done()
         air.wake()
-        async with asyncio.timeout(LIMIT):
-            await opening
+        await asyncio.wait_for(opening, LIMIT)
         await subscribe(link)
         strap.send(strap.stream, b"120/80")
         await until(lambda count=number: len(events.values) == count + 1)
@@ -181,8 +178,7 @@ async def test_a_sleepy_device_is_caught_each_time_it_shows_itself_and_left_alon
     await asyncio.sleep(0.1)
     assert air.attempts == attempts  # it still advertises, but has given what it had
     air.wake()
-    async with asyncio.timeout(LIMIT):
-        await opening
+    await asyncio.wait_for(opening, LIMIT)
 
 
 async def test_what_cannot_be_done_says_so(bluez: TwinDaemon, rig: Rig) -> None:

@@ -25,12 +25,7 @@ class Lost(Exception):
 
 def play(scene: Coroutine[Any, Any, Any]) -> Any:
     """Run it in virtual time, for ten hours at most."""
-
-    async def bounded() -> Any:
-        async with asyncio.timeout(36000):
-            return await scene
-
-    return in_virtual_time(bounded())
+    return in_virtual_time(asyncio.wait_for(scene, 36000))
 
 
 def played(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:

@@ -25,8 +25,7 @@ def run(request):
 
     def go(scenario):
         async def bounded():
-            async with asyncio.timeout(20):
-                await scenario()
+            await asyncio.wait_for(scenario(), 20)
 
         if request.param == "uvloop":
             uvloop = pytest.importorskip("uvloop")
