@@ -133,6 +133,7 @@ class App:
         self.store = await Store.open(
             self.state_dir / DATABASE, settings.gateway.id, settings.store, self.clock, self._events, self._rng
         )
+        self.store.disk.lock = self._lock
         # Before anything is stored: brokers are owed what opening reported.
         self.store.backlog.set_brokers(list(settings.brokers))
         await self._subscriptions.load(self.store)

@@ -18,12 +18,31 @@ NAME = "gatepost.lock"
 class StateDirLock:
     """Lock that is held until it is closed. Closing writes nothing, and so cannot fail on a full disk."""
 
-    def __init__(self, handle: int) -> None:
+    def __init__(self, state_dir: Path, handle: int) -> None:
+        self._state_dir = state_dir
         self._handle = handle
 
     @property
     def closed(self) -> bool:
         return self._handle < 0
+
+    def renew(self) -> None:
+        """Hold the lock of what is in the directory's place now: files may be removed under a running agent. Raises
+        StateDirInUse where another agent holds it, OSError."""
+        if not self.closed and not self._holds(self._state_dir / NAME):
+            there = _open(self._state_dir)
+            if os.path.samestat(os.fstat(there), os.fstat(self._handle)):
+                os.close(there)
+                return
+            _lock(self._state_dir, there)
+            os.close(self._handle)
+            self._handle = there
+
+    def _holds(self, path: Path) -> bool:
+        try:
+            return os.path.samestat(path.stat(), os.fstat(self._handle))
+        except FileNotFoundError:
+            return False
 
     def close(self) -> None:
         if self._handle >= 0:
@@ -40,6 +59,11 @@ class StateDirLock:
 def take(state_dir: Path) -> StateDirLock:
     """Hold what is returned as long as the agent runs. Raises StateDirInUse, OSError."""
     handle = _open(state_dir)
+    _lock(state_dir, handle)
+    return StateDirLock(state_dir, handle)
+
+
+def _lock(state_dir: Path, handle: int) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -54,7 +78,6 @@ def take(state_dir: Path) -> StateDirLock:
     with contextlib.suppress(OSError):  # a full or read-only disk: the lock holds all the same
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)
-    return StateDirLock(handle)
 
 
 def _open(state_dir: Path) -> int:

@@ -11,7 +11,8 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from gatepost.agent.core.errors import StoreError
+from gatepost.agent.core.errors import StateDirInUse, StoreError
+from gatepost.agent.process.state_dir_lock import StateDirLock
 from gatepost.agent.store.database import Database
 from gatepost.drivers.serial.port.blocking_call import in_thread
 
@@ -30,7 +31,8 @@ class DiskWatch:
     """Watch over the place of one database; `trouble` says in words what is wrong there, "" = nothing.
 
     While all is well it looks in a thread of its own, which wakes the loop only for what has changed. `condition`
-    says why the log is not well, whoever noticed it; `on_condition` tells that it has changed.
+    says why the log is not well, whoever noticed it; `on_condition` tells that it has changed. `lock`, where somebody
+    gives it, is held on what is there now.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class DiskWatch:
         self._on_removed = on_removed
         self._condition = condition
         self._on_condition = on_condition
+        self.lock: StateDirLock | None = None
         self._told = ""
         self._looking = float("inf")  # since when the thread does, monotonic
 
@@ -82,7 +85,7 @@ class DiskWatch:
             self._looking = time.monotonic()
             try:
                 usual = self._see() == (False, True)
-            except OSError:
+            except (OSError, StateDirInUse):
                 return
             finally:
                 self._looking = float("inf")
@@ -96,6 +99,8 @@ class DiskWatch:
                 read_only, present = await asyncio.to_thread(self._see)
         except TimeoutError:
             return self._say(SILENT)
+        except StateDirInUse as error:
+            return self._say(error.message)
         except OSError as error:
             return self._say(f"the state directory cannot be read: {error.strerror}")
         if read_only:
@@ -115,6 +120,8 @@ class DiskWatch:
         read_only = False
         try:
             read_only = _turned_read_only(self._database)
+            if self.lock is not None:
+                self.lock.renew()
             return read_only, self._database.is_at(path.stat())
         except FileNotFoundError:
             return read_only, False

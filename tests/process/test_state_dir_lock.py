@@ -42,3 +42,47 @@ def test_a_lock_file_on_a_full_disk_holds_and_is_given_back(tmp_path, monkeypatc
     lock = state_dir_lock.take(tmp_path)
     lock.close()
     state_dir_lock.take(tmp_path).close()
+
+
+def test_the_lock_of_a_file_that_was_removed_is_taken_again(tmp_path):
+    lock = state_dir_lock.take(tmp_path)
+    (tmp_path / state_dir_lock.NAME).unlink()
+    lock.renew()
+    with pytest.raises(StateDirInUse):
+        state_dir_lock.take(tmp_path)
+    lock.renew()
+    lock.close()
+    lock.renew()  # what was given back stays free
+    state_dir_lock.take(tmp_path).close()
+
+
+def test_the_lock_of_a_directory_that_was_replaced_may_be_anothers(tmp_path):
+    state_dir, before = tmp_path / "state", tmp_path / "before"
+    state_dir.mkdir()
+    with state_dir_lock.take(state_dir) as lock:
+        state_dir.rename(before)
+        with pytest.raises(FileNotFoundError):
+            lock.renew()
+        state_dir.mkdir()
+        with state_dir_lock.take(state_dir), pytest.raises(StateDirInUse):
+            lock.renew()
+        with pytest.raises(StateDirInUse):
+            state_dir_lock.take(before)  # what it had it still has
+        lock.renew()
+        with pytest.raises(StateDirInUse):
+            state_dir_lock.take(state_dir)
+
+
+def test_where_only_the_directory_could_be_locked_a_file_is_as_soon_as_there_can_be_one(tmp_path, monkeypatch):
+    usual = state_dir_lock.open_regular
+
+    def full(path, flags=os.O_RDONLY):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(state_dir_lock, "open_regular", full)
+    with state_dir_lock.take(tmp_path) as lock:
+        lock.renew()
+        monkeypatch.setattr(state_dir_lock, "open_regular", usual)
+        lock.renew()
+        with pytest.raises(StateDirInUse):
+            state_dir_lock.take(tmp_path)

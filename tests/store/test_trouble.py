@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from gatepost.agent.core.errors import StoreError
+from gatepost.agent.core.errors import StateDirInUse, StoreError
+from gatepost.agent.process import state_dir_lock
 from gatepost.agent.settings.model import StoreSettings
 from gatepost.agent.store import check, disk_watch, repair
 from gatepost.agent.store.database import PAGE_SIZE
@@ -274,6 +275,23 @@ async def test_a_disk_without_room_for_the_files_of_the_log_is_not_called_read_o
         assert run.store.disk.trouble == disk_watch.NOT_WRITABLE
         assert disk_watch.DiskWatch(run.store.database, refused, refused, str, str).trouble == disk_watch.NOT_WRITABLE
         run.store.database.read_only = False
+
+
+async def test_a_state_directory_that_is_anothers_by_now_is_told_and_its_files_stay(start: Any) -> None:
+    async with start() as run:
+        disk, place = run.store.disk, run.store.path.parent
+        with state_dir_lock.take(place) as disk.lock:
+            (place / state_dir_lock.NAME).unlink()
+            run.store.path.unlink()
+            with state_dir_lock.take(place):
+                await disk.look()
+                assert "Another agent uses the state directory" in run.store.state
+                assert not run.store.path.exists()
+            await disk.look()
+            assert run.store.path.exists()
+            assert run.store.state == "ok"
+            with pytest.raises(StateDirInUse):
+                state_dir_lock.take(place)
 
 
 async def refused() -> bool:
