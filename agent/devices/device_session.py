@@ -39,7 +39,10 @@ from gatepost.drivers.driver import Driver, SessionOver
 from gatepost.drivers.link import Link, LinkEvents, LinkFailed, LinkMemory, Reason
 
 # Settings that a running device takes over without being reopened.
-LIVE_SETTINGS: dict[str, Any] = {"patient": None, "every": None, "thresholds": {}, "brokers": None, "token": None}
+LIVE_SETTINGS: dict[str, Any] = {
+    **dict.fromkeys(("label", "room", "patient", "every", "brokers", "token")),
+    "thresholds": {},
+}
 
 
 def connection_settings(device: DeviceSettings) -> DeviceSettings:

@@ -118,8 +118,8 @@ class DeviceManager:
     # -- settings
 
     async def apply(self, devices: dict[str, DeviceSettings]) -> None:
-        """Run exactly these. What did not change is left alone; patient, every, thresholds, brokers and token change
-        without reopening. DeviceError naming every device that cannot be built, and then nothing has changed."""
+        """Run exactly these. What did not change is left alone; what only LIVE_SETTINGS change is not
+        opened anew. DeviceError naming every device that cannot be built, and then nothing has changed."""
         self._applying = asyncio.ensure_future(self._apply(dict(devices)))
         await asyncio.shield(self._applying)  # half of a change would be worse than one that comes late
 

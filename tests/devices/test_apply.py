@@ -68,7 +68,7 @@ async def test_every_wrong_device_is_named(bench: Bench):
         await bench.devices.apply({"x": device(driver="nothing"), "y": device(port=None)})
 
 
-async def test_patient_pace_thresholds_brokers_and_token_change_without_reopening(bench: Bench):
+async def test_what_the_line_does_not_know_of_changes_without_reopening(bench: Bench):
     link = await bench.online(patient="P-1")
     link.say(line(v=1))
     soft = {
@@ -77,11 +77,14 @@ async def test_patient_pace_thresholds_brokers_and_token_change_without_reopenin
         "thresholds": {"v": ThresholdSettings(max=5)},
         "brokers": ["b"],
         "token": "t",
+        "label": "Probe",
+        "room": "Bed 4",
     }
     await bench.devices.apply({"d": device(**soft)})
     link.say(line(v=9))
     assert [(one["patient"], one["urgent"]) for one in bench.store.readings()] == [("P-1", False), ("P-2", True)]
     assert bench.view()["thresholds"] == {"v": {"min": None, "max": 5.0}}
+    assert (bench.view()["label"], bench.view()["room"]) == ("Probe", "Bed 4")
     assert (link.opened, link.closed, len(bench.links)) == (1, 0, 1)
     await bench.devices.apply({"d": device(**{**soft, "patient": None})})
     link.say(line(v=1))
