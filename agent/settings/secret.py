@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from gatepost.agent.core.errors import SettingsWrong
@@ -122,12 +123,27 @@ def files_named(settings: Settings) -> Iterator[Path]:
         yield path
 
 
+def files_of_port(port: str | None) -> list[str]:
+    """Certificate, private key and CA that a `listen://` names."""
+    if port is None or not port.startswith("listen://"):
+        return []
+    from gatepost.drivers.network.listen_address import parse_listen_address  # loaded where a device has such a port
+
+    with suppress(ValueError):  # told already
+        address = parse_listen_address(port)
+        return [file for file in (address.cert, address.key, address.ca) if file]
+    return []
+
+
 def _certificates(settings: Settings) -> Iterator[tuple[Key, Path]]:
     for name, broker in settings.brokers.items():
         for field in ("ca", "cert", "key"):
             file = getattr(broker.tls, field)
             if file is not None:
                 yield ("brokers", name, "tls", field), Path(file)
+    for name, device in settings.devices.items():
+        for file in files_of_port(device.port):
+            yield ("devices", name, "port"), Path(file)
     if settings.api.tls is not None:
         for field in ("cert", "key"):
             yield ("api", "tls", field), Path(getattr(settings.api.tls, field))

@@ -15,7 +15,7 @@ from gatepost.agent.core.atomic_file import write_atomic
 from gatepost.agent.core.errors import BadInput, InvalidSettings
 from gatepost.agent.settings.model import BrokerSettings, DeviceSettings, SecretRef, Settings
 from gatepost.agent.settings.redacted_view import HIDDEN
-from gatepost.agent.settings.secret import files_named, is_reference, secrets_of
+from gatepost.agent.settings.secret import files_named, files_of_port, is_reference, secrets_of
 
 DIRECTORY = "secrets"  # in the state directory
 TLS_FILES = ("ca", "cert", "key")
@@ -91,6 +91,11 @@ def check_secrets(
         if value is not None and value != HIDDEN and value != _value(old, path) and not _inside(str(value), allowed):
             what = "a change through the API may not name this file"
             problems.append(_problem(where, path, what, WHERE_FILES))
+    port = wanted.get("port")
+    for file in files_of_port(port if isinstance(port, str) else None):
+        if file not in files_of_port(_value(old, ("port",))) and not _inside(file, allowed):
+            what = f"a change through the API may not name the file {file}"
+            problems.append(_problem(where, ("port",), what, WHERE_FILES))
     if problems:
         raise InvalidSettings(problems)
 

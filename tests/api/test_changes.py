@@ -255,6 +255,19 @@ async def test_a_secret_that_is_kept_is_not_sent_to_a_broker_that_is_trusted_les
         assert (answer.status_code, answer.json()["error"]["where"]) == (422, "brokers.h.password")
 
 
+async def test_a_port_that_listens_names_only_files_that_may_be_named(folder):
+    allowed = folder / "allowed"
+    allowed.mkdir()
+    port = "listen://127.0.0.1:9?allow=10.0.0.0/8&cert={0}/a.pem&key={0}/a.key"
+    old = {"driver": "hl7-monitor", "port": port.format("/outside")}
+    async with running(written(folder, devices={"old": old}, api=secrets_in(allowed, folder))) as (_, http):
+        answer = await http.put("devices/new", json={**old, "port": port.format(folder).replace(":9", ":8")})
+        assert (answer.status_code, answer.json()["error"]["where"]) == (422, "devices.new.port")
+        new = {**old, "port": port.format(allowed).replace(":9", ":8")}
+        assert (await http.put("devices/new", json=new)).status_code == 201
+        assert (await http.put("devices/old", json={**old, "label": "x"})).status_code == 200
+
+
 async def test_files_and_variables_are_named_through_the_api_only_where_the_files_allow_it(folder):
     allowed, outside = folder / "allowed", folder / "outside"
     for directory in (allowed, outside):

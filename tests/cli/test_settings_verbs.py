@@ -52,6 +52,15 @@ def test_check_tries_the_secrets_when_asked(gatepost, settings):
     assert shown.code == 78
     assert "not looked at" not in shown.out
     assert "/nowhere/secret" in shown.out
+    assert "note:" not in shown.out
+
+
+def test_config_in_json_tells_mistakes_in_json_too(gatepost, settings):
+    shown = gatepost("config", "--config", settings(BAD), "--json")
+    assert shown.code == 78
+    told = json.loads(shown.out)
+    assert told["settings"] == []
+    assert "devices.probe.prt" in [problem["key"] for problem in told["problems"]]
 
 
 def test_check_in_json(gatepost, settings):

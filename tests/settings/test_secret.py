@@ -4,7 +4,7 @@ import pytest
 
 from gatepost.agent.core.errors import SettingsWrong
 from gatepost.agent.settings import check_secrets, resolve_secret
-from gatepost.agent.settings.model import BrokerSettings, SecretRef, Settings
+from gatepost.agent.settings.model import BrokerSettings, DeviceSettings, SecretRef, Settings
 
 
 def test_the_three_places(tmp_path):
@@ -70,6 +70,13 @@ commands: {{signing: {{key: {{file: {tmp_path}/closed}}}}}}
         ("warning", "secret-readable", "brokers.a.tls.key", 2),
     ]
     assert len(check_secrets(loaded.settings, {"NOPE": "x"})) == 3
+
+
+def test_the_files_of_a_port_that_listens_are_looked_at(tmp_path):
+    port = f"listen://0.0.0.0:2575?allow=10.0.0.0/8&cert={tmp_path}/no.pem&key={tmp_path}/no.key"
+    settings = Settings(devices={"ward": DeviceSettings(driver="hl7-monitor", port=port)})
+    assert [problem.key for problem in check_secrets(settings, {})] == ["devices.ward.port"] * 2
+    assert check_secrets(Settings(devices={"ward": DeviceSettings(driver="lines", port="listen://x")}), {}) == []
 
 
 def test_a_shell_without_credentials_is_no_proof_that_the_service_has_none(tmp_path):

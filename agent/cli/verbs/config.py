@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from gatepost.agent.cli import default_config
@@ -47,7 +48,9 @@ def config_verb(
 
         loaded = load_settings(config or default_config())
         if loaded.settings is None:
-            for problem in loaded.errors:
+            if json:
+                say_json({"settings": [], "problems": msgspec.to_builtins(loaded.errors)})
+            for problem in [] if json else loaded.errors:
                 say(str(problem))
             complain("the settings are invalid", "`gatepost config --running` shows what the agent runs with")
             raise typer.Exit(ExitCode.SETTINGS)
