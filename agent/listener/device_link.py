@@ -195,8 +195,10 @@ class MqttLink:
             return
         if word is not None:
             reason = word.reason[:LONGEST_REASON] or "said so"
-            said = f"the device said that it is {word.status}"  # its will knows less of the end than the gateway
-            self._events.presence(word.status, reason, self._away[1] if word.will and not self._up else said)
+            said = "the device reports an error" if word.status == "error" else "the device said that it is offline"
+            if word.will and not self._up:  # which knows less of the end than the gateway
+                said = self._away[1]
+            self._events.presence(word.status, reason, said)
         elif not self._up:
             self._events.presence("offline", *self._away)
         elif not self._heard:

@@ -147,7 +147,7 @@ class MqttDecoder:
             reading.units = {
                 name: unit
                 for name, unit in units.items()
-                if name in reading.values and isinstance(unit, str) and len(unit) <= LONGEST_TEXT
+                if name in reading.values and isinstance(unit, str) and 0 < len(unit) <= LONGEST_TEXT
             }
         moment = members.get("timestamp", members.get("device_timestamp"))
         if moment is not None:
@@ -344,7 +344,9 @@ def _check_depth(value: Any, left: int) -> None:
 def _outside(value: Any, thresholds: Any) -> bool:
     if value.__class__ not in (int, float) or not isinstance(thresholds, dict):
         return False
-    low, high = thresholds.get("min"), thresholds.get("max")
+    low, high = (
+        number(limit) if isinstance(limit, str) else limit for limit in (thresholds.get("min"), thresholds.get("max"))
+    )
     return (low.__class__ in (int, float) and value < low) or (high.__class__ in (int, float) and value > high)
 
 

@@ -102,6 +102,31 @@ def test_what_has_no_value_is_named() -> None:
     assert (reading.values, reading.flags, reading.quality) == ({}, ("t:nan", "h:nan"), "bad")
 
 
+def test_an_empty_unit_is_none() -> None:
+    [reading] = made().decoder().feed(MqttMessage("data", b'{"t": 1, "h": 2, "units": {"t": "", "h": "%"}}'))
+    assert isinstance(reading, Reading)
+    assert reading.units == {"h": "%"}
+
+
+@pytest.mark.parametrize(
+    ("value", "thresholds", "urgent"),
+    [
+        ('"95"', '{"max": 90}', True),
+        ("95", '{"max": "90"}', True),
+        ("95", '{"min": " 96.5"}', True),
+        ("95", '{"min": "95", "max": 95}', False),
+        ("95", '{"max": "high", "min": null}', False),
+        ('"on"', '{"max": 90}', False),
+        ("95", "[90]", False),
+    ],
+)
+def test_a_value_outside_of_its_thresholds_is_urgent(value: str, thresholds: str, urgent: bool) -> None:
+    payload = f'{{"value": {value}, "telemetryDataId": 1, "thresholds": {thresholds}}}'
+    [reading] = made().decoder().feed(MqttMessage("datastream", payload.encode()))
+    assert isinstance(reading, Reading)
+    assert reading.urgent is urgent
+
+
 @pytest.mark.parametrize(
     ("pattern", "topic", "captures"),
     [
