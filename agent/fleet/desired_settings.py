@@ -17,7 +17,7 @@ import msgspec
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import Conflict, GatepostError, StoreError, Unavailable, UplinkError
 from gatepost.agent.fleet.admission import AdmittedDocument, DocumentAdmission
-from gatepost.agent.fleet.document import DesiredDocument
+from gatepost.agent.fleet.document import DesiredDocument, claimed_version
 from gatepost.agent.fleet.health import HealthComparison
 from gatepost.agent.fleet.record import DesiredReport, DesiredStatus, problem_of, settled, source_of
 from gatepost.agent.fleet.reports import DesiredReports
@@ -85,9 +85,10 @@ class DesiredSettings:
         self._wake.set()
 
     def confirm(self, message: bytes) -> None:
-        """A message that confirms a version: {"version": 42}."""
-        with contextlib.suppress(msgspec.DecodeError):
-            self._confirmed = msgspec.json.decode(message, type=dict[str, int]).get("version")
+        """A message that confirms a version, and may say more: {"version": 42}."""
+        tried, version = self._reports.record.trial, claimed_version(message)
+        if tried is not None and version == tried.version:  # one for another takes nothing back
+            self._confirmed = version
             self._wake.set()
 
     def connected(self) -> None:
@@ -198,6 +199,11 @@ class DesiredSettings:
             self.manual, self._confirmed, self._last_problems = document.confirm.manual, None, []
             lost = overridden(document.settings, self._current.origins, self._drop)
             self._reports.record = self._reports.record.with_report(msgspec.structs.replace(report, overridden=lost))
+        if document.agent_version not in ("", report.agent):
+            log.warning(
+                "desired state %d names agent %r, this is %s: an agent is not upgraded by its fleet",
+                document.version, document.agent_version, report.agent,
+            )  # fmt: skip
         if self.manual:
             self._on_manual()
 

@@ -61,6 +61,13 @@ class DesiredDocument(msgspec.Struct, frozen=True):
     expires_at: str | None = None
     rollout: str | None = None
     confirm: ConfirmTerms = ConfirmTerms()
+    agent: Any = None  # {"version": ...}: told where it is another than this one's, and not obeyed
+
+    @property
+    def agent_version(self) -> str:
+        """ "" = none is named."""
+        version = self.agent.get("version") if isinstance(self.agent, dict) else None
+        return version[:64] if isinstance(version, str) else ""
 
     @property
     def within(self) -> float:
@@ -119,8 +126,8 @@ class _Claim(msgspec.Struct, frozen=True):
     version: int
 
 
-def claimed_version(payload: str) -> int | None:
-    """The version that a document claims, whether it can be used or not."""
+def claimed_version(payload: str | bytes) -> int | None:
+    """The version that a document or a confirmation claims, whether it can be used or not."""
     try:
         return msgspec.json.decode(payload, type=_Claim).version
     except (msgspec.DecodeError, RecursionError):

@@ -26,6 +26,14 @@ from tests.uplink.gateway import listening
 pytestmark = pytest.mark.skipif(not Path(MOSQUITTO).exists(), reason="mosquitto is not installed")
 
 
+async def test_an_agent_version_is_told_and_not_obeyed(box: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    for version, agent in ((1, {"version": "9.9.9"}), (2, "9.9.9"), (3, {"version": 9})):
+        box.send(SIGNER.document(version, level("warning"), agent=agent))
+        assert (await box.report(version, "applied"))["agent"] != "9.9.9"
+    told = [record.getMessage() for record in caplog.records if "is not upgraded by its fleet" in record.getMessage()]
+    assert ["desired state 1 names agent '9.9.9'" in each for each in told] == [True]
+
+
 async def test_a_document_is_tried_kept_and_reported(folder: Path, broker: Mosquitto) -> None:
     config = settings(folder, broker)
     async with fleet(config, broker) as box:

@@ -68,11 +68,12 @@ async def test_somebody_has_to_confirm_what_says_so(box: Fleet) -> None:
     link = box.app.brokers.get("a")
     assert link is not None
     await until(lambda: f"{ROOT}/desired/confirm" in link._tasks._subscriptions.held, LONG)
-    for message in (b"no", b'{"version": 9}', b'{"version": "1"}'):
+    for message in (b"no", b'{"version": 9}', b'{"version": "1"}', b"[" * 5000):
         box.listener.publish(f"{ROOT}/desired/confirm", message)
     assert (await box.http.get("status")).json()["fleet"]["status"] == "trying"
     assert box.statuses(1) == ["trying"]
-    box.listener.publish(f"{ROOT}/desired/confirm", b'{"version": 1}')
+    box.listener.publish(f"{ROOT}/desired/confirm", b'{"version": 1, "by": "somebody"}')
+    box.listener.publish(f"{ROOT}/desired/confirm", b'{"version": 9}')
     await box.report(1, "applied")
     await until(lambda: f"{ROOT}/desired/confirm" not in link._tasks._subscriptions.held, LONG)
     box.send(SIGNER.document(2, level("error"), within="1h", manual=True))
