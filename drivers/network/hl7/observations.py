@@ -29,7 +29,11 @@ NO_RESULT = frozenset("DINOWX")  # status (table 0085): deleted, pending, not as
 NO_VALUE_MARKS = {"INV": "invalid", "NAV": "unavailable"}
 DOUBT_MARKS = {"QUES": "questionable", "CAL": "calibrating"}
 UNREAL_MARKS = {"DEMO": "demo", "TEST": "test-data"}
+ORDINARY_MARKS = frozenset({"", "N", *DOUBT_MARKS, *UNREAL_MARKS})
+# Of a blood count: of the person, not of the blood; and a free text, in which people write names.
+OF_A_PERSON = frozenset({"age", "remark"})
 MAX_PLACES = 256
+_NUMBER = re.compile(r"[-+]?([0-9.]+([eE][-+]?[0-9]+)?|inf|infinity|nan)", re.IGNORECASE)
 Places = dict[tuple[Any, ...], str]
 
 
@@ -42,7 +46,7 @@ def readings_of(message: ResultMessage, names: Mapping[str, str], places: Places
     for item in message.observations:
         if item.code[2] == ALARM_SYSTEM:
             alarms.append(_alarm(item, _time(item, message), whole))
-        elif item.kind in ("NM", "SN", "ST", ""):
+        elif item.kind in ("NM", "SN", "ST", "") or (item.kind == "IS" and item.unit[0]):  # IS: of older blood counts
             _add(groups, message, item, names, places)
     return [group.reading() for group in groups.of.values()] + alarms
 
@@ -96,8 +100,10 @@ def _add(
     meaning = _meaning(item, number, names)
     value = _number(item, meaning)
     laboratory = meaning.metric == LABORATORY
-    if value is None and (not item.kind or (item.kind == "ST" and not laboratory)):
+    if value is None and (not item.kind or (item.kind in ("ST", "IS") and not laboratory)):
         return  # a node of the containment tree, or a text that is no measurement
+    if laboratory and slug(item.code[1], item.code[0]) in OF_A_PERSON:
+        return
     unreal = unreal_flags(message, item)
     time = _time(item, message)
     own = meaning.value if laboratory else ""  # an analyte's flags are its own
@@ -124,8 +130,9 @@ def _add(
     if value is None and not text:
         group.add(meaning.value, None, "", _why(item))
         return
-    if laboratory and item.flags and item.flags not in ("N", *UNREAL_MARKS):
-        group.flags[abnormal_flag(item.flags)] = None
+    if laboratory:
+        marks = (mark for mark in item.flags.split("~") if mark.upper() not in ORDINARY_MARKS)
+        group.flags |= dict.fromkeys(map(abnormal_flag, marks))
 
 
 def _meaning(item: Observation, number: int | None, names: Mapping[str, str]) -> Meaning:
@@ -155,9 +162,11 @@ def number_of(text: str, signed: bool = True) -> float | None:
 
 
 def _text(item: Observation) -> str:
-    """A result that is a word, such as "negative"."""
-    told = item.kind in ("ST", "SN") and item.status not in NO_RESULT and not is_nothing(item.value)
-    return item.value if told and 0 < len(item.value) <= MAX_TEXT and item.value.isprintable() else ""
+    """A result that is a word, such as "negative", or what some send as a number: `<5`, `11,49`."""
+    told = item.kind in ("NM", "ST", "SN") and item.status not in NO_RESULT and not is_nothing(item.value)
+    if not told or not 0 < len(item.value) <= MAX_TEXT or not item.value.isprintable():
+        return ""
+    return "" if _NUMBER.fullmatch(item.value) else item.value
 
 
 def _why(item: Observation) -> str:

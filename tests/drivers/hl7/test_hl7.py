@@ -143,12 +143,6 @@ def test_a_result_that_was_taken_back_is_none(status):
     assert (reading.values, reading.flags[-1]) == ({}, "heart_rate:not-measured")
 
 
-@pytest.mark.parametrize(("sent", "value"), [("^5.4", 5.4), ("=^5", 5), (">^500", ">500"), ("1^:^128", "1:128")])
-def test_a_structured_number_is_a_number_where_it_is_one(sent, value):
-    (reading,), _ = read(f"SN|2339-0^Glucose^LN||{sent}|mg/dL|||||F")
-    assert reading.values == {"glucose": value}
-
-
 def test_a_code_without_a_name_contradicts_nothing():
     (reading,), _ = read("NM|150456^^MDC||97|262688^^MDC|||||R")
     assert (reading.values, reading.flags, reading.quality) == ({"spo2": 97}, (), "good")
@@ -159,29 +153,6 @@ def test_an_order_tells_the_time_of_its_results():
     lines = f"{head}\rOBR|1|||WBC|||20260727110000\rOBX|1|NM|6690-2^WBC^LN||9.5|10*9/L|||||F\r"
     found = Hl7Monitor().decoder().feed(framed(lines.encode()))
     assert found[0].device_time == "2026-07-27T11:00:00"
-
-
-def test_a_blood_count_names_its_analytes_without_a_system():
-    found, _ = read(
-        "NM|WBC||11.7|10*3/uL|||||F",
-        "ST|HGB||LL|g/dL|||||F",
-        "ST|MPV||---|fL|||||F",
-        "NM|NEU#||8.02|10*3/uL||*|||F",
-        "NM|NEU%||68.6|%||H|||F",
-        "SN|CRP||<^5|mg/L|||||F",
-        service="OBS",
-        options={"names": {"HGB": "haemoglobin"}},
-    )
-    assert {reading.metric for reading in found} == {"laboratory"}
-    assert [(reading.values, reading.flags, reading.quality) for reading in found] == [
-        ({"wbc": 11.7}, (), "good"),
-        ({"haemoglobin": "LL"}, (), "good"),
-        ({}, ("mpv:not-measured",), "bad"),
-        ({"neu_count": 8.02}, ("abnormal-marked",), "good"),
-        ({"neu_percent": 68.6}, ("abnormal-h",), "good"),
-        ({"crp": "<5"}, ("crp:under-range",), "uncertain"),
-    ]
-    assert [reading.units for reading in found[:2]] == [{"wbc": "10*3/uL"}, {}]
 
 
 def test_unknown_codes_pass_and_can_be_named():

@@ -1,0 +1,92 @@
+"""hl7-monitor: results of analysers, each under the name of its analyte."""
+
+import msgspec
+import pytest
+
+from gatepost.drivers.network.hl7.driver import Hl7Monitor
+from gatepost.drivers.network.hl7.options import Hl7Options
+from gatepost.drivers.reading import Reading
+
+HEAD = "MSH|^~\\&|BC||||20260727124424||ORU^R01|7|P|2.3.1||||||UNICODE"
+
+
+def read(*items, service="00001", options=None):
+    lines = [HEAD, "PID|1||4711||Doe^Jane", f"OBR|1|||{service}", *(f"OBX|1|{item}" for item in items)]
+    decoder = Hl7Monitor(msgspec.convert(options or {}, Hl7Options)).decoder()
+    return [item for item in decoder.feed(f"\x0b{chr(13).join(lines)}\r\x1c\r".encode()) if isinstance(item, Reading)]
+
+
+@pytest.mark.parametrize(("sent", "value"), [("^5.4", 5.4), ("=^5", 5), (">^500", ">500"), ("1^:^128", "1:128")])
+def test_a_structured_number_is_a_number_where_it_is_one(sent, value):
+    (reading,) = read(f"SN|2339-0^Glucose^LN||{sent}|mg/dL|||||F")
+    assert reading.values == {"glucose": value}
+
+
+def test_a_blood_count_names_its_analytes_without_a_system():
+    found = read(
+        "NM|WBC||11.7|10*3/uL|||||F",
+        "ST|HGB||LL|g/dL|||||F",
+        "ST|MPV||---|fL|||||F",
+        "NM|NEU#||8.02|10*3/uL||*|||F",
+        "NM|NEU%||68.6|%||H|||F",
+        "SN|CRP||<^5|mg/L|||||F",
+        service="OBS",
+        options={"names": {"HGB": "haemoglobin"}},
+    )
+    assert {reading.metric for reading in found} == {"laboratory"}
+    assert [(reading.values, reading.flags, reading.quality) for reading in found] == [
+        ({"wbc": 11.7}, (), "good"),
+        ({"haemoglobin": "LL"}, (), "good"),
+        ({}, ("mpv:not-measured",), "bad"),
+        ({"neu_count": 8.02}, ("abnormal-marked",), "good"),
+        ({"neu_percent": 68.6}, ("abnormal-h",), "good"),
+        ({"crp": "<5"}, ("crp:under-range",), "uncertain"),
+    ]
+    assert [reading.units for reading in found[:2]] == [{"wbc": "10*3/uL"}, {}]
+
+
+@pytest.mark.parametrize(
+    ("sent", "flags"),
+    [
+        ("N", ()),
+        ("~N", ()),
+        ("H~N", ("abnormal-h",)),
+        ("L~A", ("abnormal-l", "abnormal-a")),
+        ("A~QUES", ("wbc:questionable", "abnormal-a")),
+    ],
+)
+def test_several_marks_are_a_flag_each_and_normal_is_none(sent, flags):
+    (reading,) = read(f"NM|6690-2^WBC^LN||9.55|10*9/L|4.00-10.00|{sent}|||F")
+    assert (reading.values, reading.flags) == ({"wbc": 9.55}, flags)
+
+
+def test_of_a_person_nothing_is_kept_and_modes_are_no_results():
+    assert not read(
+        "NM|30525-0^Age^LN||26|yr|||||F",
+        "ST|01001^Remark^99MRC||Jane Doe||||||F",
+        "IS|08001^Take Mode^99MRC||O||||||F",
+        "IS|12011^WBC Abnormal scattergram^99MRC||T||||||F",
+        "ED|15000^WBC Histogram. Binary^99MRC||^Application^Octer-stream^Base64^AAAA||||||F",
+    )
+
+
+def test_older_ones_call_their_numbers_codes():
+    first, second = read("IS|6690-2^WBC^LN||0.3|10*9/L|4.0-10.0|L~N|||F", "IS|789-8^RBC^LN||*****|10*12/L||~N|||F")
+    assert (first.values, first.units, first.flags) == ({"wbc": 0.3}, {"wbc": "10*9/L"}, ("abnormal-l",))
+    assert (second.values, second.flags, second.quality) == ({}, ("rbc:not-measured",), "bad")
+
+
+@pytest.mark.parametrize(
+    ("sent", "values", "flags"),
+    [
+        ("11,49", {"wbc": "11,49"}, ()),
+        ("<0.5", {"wbc": "<0.5"}, ("wbc:under-range",)),
+        ("-999", {}, ("wbc:not-measured",)),
+        ("NaN", {}, ("wbc:not-measured",)),
+        ("1e999", {}, ("wbc:not-measured",)),
+    ],
+)
+@pytest.mark.parametrize("kind", ["NM", "ST"])
+def test_what_is_no_number_stays_as_it_was_sent_and_what_stands_for_none_is_none(kind, sent, values, flags):
+    (reading,) = read(f"{kind}|6690-2^WBC^LN||{sent}|10*9/L||||F")
+    assert (reading.values, reading.flags, reading.units) == (values, flags, {})
