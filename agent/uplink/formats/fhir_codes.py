@@ -96,7 +96,7 @@ def category(metric: str, name: str, unit: str | None) -> list[dict[str, Any]]:
     known = METRICS.get(metric)
     own = known is not None and known.value(name) is not None
     kinds = []
-    if name == "glucose":
+    if metric == "laboratory" or name in ("glucose", "hba1c"):
         kinds = ["laboratory"]
     elif name in VITAL and (known.kind != SURROUNDINGS if known and own else coded(metric, name, unit)):
         kinds = ["vital-signs"]

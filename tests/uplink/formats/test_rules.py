@@ -303,6 +303,14 @@ def test_a_heart_rate_is_one_in_an_ecg_and_no_procedure() -> None:
     assert kinds == ["vital-signs", "procedure"]
 
 
+@pytest.mark.parametrize(
+    ("metric", "name"), [("laboratory", "wbc"), ("laboratory", "temperature"), ("glucose", "hba1c")]
+)
+def test_what_an_analyser_found_is_of_a_laboratory(metric: str, name: str) -> None:
+    [entry] = observations(reading(metric, **{name: 7}))
+    assert entry["resource"]["category"][0]["coding"][0]["code"] == "laboratory"
+
+
 @pytest.mark.parametrize(("unit", "coded"), [("Cel", True), ("{drops}", True), ("°C", False), ("deg C", False)])
 def test_a_unit_that_is_no_code_is_not_called_one(unit: str, coded: bool) -> None:
     [entry] = observations(reading("reading", x=1, units={"x": unit}))
