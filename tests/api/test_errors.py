@@ -113,3 +113,9 @@ async def test_a_crash_is_logged_and_shows_nothing_of_the_inside(http, caplog):
 async def test_json_beyond_all_bounds_is_bad_input(http, path, body, value):
     answer = await http.post(f"/api/v1/{path}", content=body % value)
     assert (answer.status_code, answer.json()["error"]["key"]) == (422, "bad-input")
+
+
+async def test_a_body_that_is_no_json_is_told_in_words(http):
+    answer = await http.post("/api/v1/publish", content=b"x=1")
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"].startswith("body: JSON is malformed")

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.server import ServerProtocol
 
 from gatepost.agent.core.errors import ConnectFailed
+from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
+from gatepost.agent.uplink.mqtt.websocket import WebSocketOpener, WebSocketTransport
 
 from .broker import packet, publish_id, until
 from .client import Recorder, connected
@@ -98,6 +101,53 @@ async def test_close_says_goodbye_in_order() -> None:
             pass
         await until(lambda: got[-1] == b"end")
         assert got[1:-1] == [b"\xe0\x02\0\0"]
+
+
+class RawTransport(asyncio.Transport):
+    """What is below a WebSocket: counts what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = bytearray()
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+
+async def test_pings_of_a_broker_that_does_not_read_are_not_answered() -> None:
+    opener = WebSocketOpener(BrokerEndpoint("ws", "127.0.0.1", 80, "/mqtt"), 1000)
+    transport, raw = WebSocketTransport(asyncio.Protocol(), opener._frames, opener._types), RawTransport()
+    transport.connection_made(raw)
+    broker = ServerProtocol(subprotocols=["mqtt"])
+    broker.receive_data(bytes(raw.written))
+    [request] = broker.events_received()
+    broker.send_response(broker.accept(request))  # type: ignore[arg-type]
+
+    def says(count: int) -> int:
+        """Octets that are answered to so many pings."""
+        before = len(raw.written)
+        for _ in range(count):
+            broker.send_ping(b"x" * 100)
+        transport.data_received(b"".join(broker.data_to_send()))
+        return len(raw.written) - before
+
+    assert says(1) > 100
+    transport.pause_writing()
+    assert says(1000) == 0
+    transport.resume_writing()
+    assert says(1) > 100
+    transport.pause_writing()
+    broker.send_close(1000)
+    says(0)
+    assert raw.closed
+    transport.connection_lost(None)
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", b"no http\r\n\r\n", b""])

@@ -330,7 +330,9 @@ def _description(kind: Any) -> str:
 def _place(error: msgspec.DecodeError | UnicodeDecodeError) -> tuple[str, str]:
     """("action", "invalid enum value 'explode'") of msgspec's sentence; no name where it is about the whole."""
     what, _, path = str(error).partition(" - at `$")
-    return path.removeprefix(".").removesuffix("`"), what[:1].lower() + what[1:]
+    if not what[:2].isupper():  # JSON stays JSON
+        what = what[:1].lower() + what[1:]
+    return path.removeprefix(".").removesuffix("`"), what
 
 
 async def read_body(headers: dict[bytes, bytes], receive: Receive, most: int) -> bytes:

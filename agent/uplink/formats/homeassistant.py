@@ -82,6 +82,7 @@ class HomeAssistantFormat(PayloadFormat):
         self._origin = {"name": "gatepost", "sw_version": context.version}
         self._birth = context.options.birth_topic or f"{context.options.discovery_prefix}/status"
         self._repeating = False  # discovery will be said again soon
+        self._metrics: dict[str, int] = {}  # how many metrics of a device the state holds, where that was asked
 
     def subscriptions(self) -> Mapping[str, int]:
         return {self._birth: 1}
@@ -113,8 +114,11 @@ class HomeAssistantFormat(PayloadFormat):
         last = f"{LAST}{reading.device}/{reading.metric}"
         if reading.replayed and reading.time < state.get(last, 0):
             return ()
-        if last in state or sum(key.startswith(f"{LAST}{reading.device}/") for key in state) < MOST_VALUES:
+        if last in state:
             state[last] = reading.time
+        elif (count := self._metrics_of(reading.device)) < MOST_VALUES:
+            state[last] = reading.time
+            self._metrics[reading.device] = count + 1
         expiry = self._expire_after(reading.device)
         message = self.message(
             reading,
@@ -123,6 +127,11 @@ class HomeAssistantFormat(PayloadFormat):
             expiry=expiry,
         )
         return [*self._learn(reading), message]
+
+    def _metrics_of(self, device: str) -> int:
+        if device not in self._metrics:
+            self._metrics[device] = sum(key.startswith(f"{LAST}{device}/") for key in self.context.state)
+        return self._metrics[device]
 
     def _shows(self, reading: StoredReading) -> bool:
         """Whether a reading without values takes a number away that Home Assistant shows: it becomes unknown."""
@@ -191,6 +200,7 @@ class HomeAssistantFormat(PayloadFormat):
         metrics = [key.removeprefix(last) for key in state if key.startswith(last)]
         for metric in metrics:
             state.pop(last + metric)
+        self._metrics.pop(device, None)
         states = [self.context.topics("data", device, metric) for metric in metrics]
         return [self._config_topic(self._object_id(device)), *states]
 

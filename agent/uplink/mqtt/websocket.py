@@ -21,6 +21,7 @@ class WebSocketTransport(asyncio.Protocol):
         self._raw: asyncio.Transport | None = None
         self._closing = False
         self._up = False
+        self._stalled = False  # the broker does not read
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     # -- below ---------------------------------------------------------------------------------------------------------
@@ -36,7 +37,10 @@ class WebSocketTransport(asyncio.Protocol):
         parts: list[bytes] = []
         for event in frames.events_received():
             self._event(event, parts)
-        self._push()
+        if self._stalled and not frames.close_expected():
+            frames.data_to_send()  # answers to pings of a broker that does not read them would pile up
+        else:
+            self._push()
         if parts and self._up:
             self._upper.data_received(parts[0] if len(parts) == 1 else b"".join(parts))
         if frames.close_expected():
@@ -56,10 +60,12 @@ class WebSocketTransport(asyncio.Protocol):
             self._upper.connection_lost(exc)
 
     def pause_writing(self) -> None:
+        self._stalled = True
         if self._up:
             self._upper.pause_writing()
 
     def resume_writing(self) -> None:
+        self._stalled = False
         if self._up:
             self._upper.resume_writing()
 

@@ -232,6 +232,10 @@ def test_a_device_that_makes_up_metrics_fills_no_memory(name: str) -> None:
     for number in range(100):
         assert one.reading(reading(f"more{number}", MOST_VALUES + number, n=1), NOW) or name == "sparkplug"
     assert len(orjson.dumps(dict(one.context.state))) < len(state) + 100
+    if name == "homeassistant":  # whose bound is counted anew
+        list(one.removed("ox", NOW))
+        one.reading(reading("again", 1000, n=1), NOW)
+        assert b"last:ox/again" in orjson.dumps(dict(one.context.state))
 
 
 # --- FHIR
