@@ -29,8 +29,8 @@ from gatepost.agent.uplink.mqtt.connection import (
     MqttConnection,
     ProtocolChoice,
 )
+from gatepost.agent.uplink.mqtt.secret_files import read_file
 from gatepost.agent.uplink.mqtt.tls import tls_context
-from gatepost.agent.uplink.secret_files import read_file
 
 log = logging.getLogger(__name__)
 

@@ -30,12 +30,12 @@ from gatepost.agent.uplink.link_tasks import LinkTasks
 from gatepost.agent.uplink.mqtt.connection import ConnectionLost, ConnectOptions, MqttConnection
 from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
 from gatepost.agent.uplink.mqtt.reason_codes import REFUSED, explain
+from gatepost.agent.uplink.mqtt.secret_files import read_file
 from gatepost.agent.uplink.mqtt.tls import tls_context
 from gatepost.agent.uplink.mqtt.version_fallback import ProtocolChoice
 from gatepost.agent.uplink.poison_messages import NOT_THE_MESSAGE, PoisonMessages
 from gatepost.agent.uplink.presence import BrokerPresence
 from gatepost.agent.uplink.routing import BrokerRoutes
-from gatepost.agent.uplink.secret_files import read_file
 from gatepost.agent.uplink.wire_message import WireMessage
 
 log = logging.getLogger(__name__)

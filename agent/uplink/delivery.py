@@ -28,10 +28,12 @@ from gatepost.agent.uplink.devices_format import PlainReadings
 from gatepost.agent.uplink.lanes import Lane, Lanes
 from gatepost.agent.uplink.log_feed import LogFeed
 from gatepost.agent.uplink.message_renderer import MessageRenderer, UnsendableMessage
+from gatepost.agent.uplink.mqtt.ack_gathering import AckGathering
 from gatepost.agent.uplink.mqtt.connection import ConnectionLost, MqttConnection
 from gatepost.agent.uplink.mqtt.publisher import MqttPublisher
 from gatepost.agent.uplink.poison_messages import PoisonMessages, SuspectProbe
 from gatepost.agent.uplink.routing import BrokerRoutes, HeldReading, HeldReadings, PaceKey, PaceVerdict, ReadingThinner
+from gatepost.agent.uplink.send_timer import SendTimer
 from gatepost.agent.uplink.wire_message import RoutedRecord, WireMessage
 
 log = logging.getLogger(__name__)
@@ -40,38 +42,6 @@ UNSENT_LIMIT = 256_000  # octets handed to the transport and not yet taken: a sl
 HELD_AT_MOST = 10.0  # seconds that readings wait for the answer to a SUBSCRIBE on which the broker hung up before
 UNSENT_WAIT = 0.05  # seconds until it is looked again whether the link has taken them
 SPARE_IDS = 2  # of the receive maximum, left for responses and statuses
-
-
-class SendTimer:
-    """Timer that calls `wake` when sending may go on; until then a pause."""
-
-    def __init__(self, wake: Callable[[], None], monotonic: Callable[[], float]) -> None:
-        self.monotonic = monotonic
-        self._wake = wake
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-        self.paused_until = 0.0
-
-    def pause(self, seconds: float) -> None:
-        """Send nothing for so long."""
-        self.paused_until = self.monotonic() + seconds
-        self.wake_within(seconds)
-
-    def wake_within(self, seconds: float) -> None:
-        due = self._loop.time() + seconds + 0.001
-        if self._timer is not None:
-            if self._timer.when() <= due:
-                return
-            self._timer.cancel()
-        self._timer = self._loop.call_at(due, self._due)
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _due(self) -> None:
-        self._timer = None
-        self._wake()
 
 
 class BrokerDelivery:
@@ -107,6 +77,7 @@ class BrokerDelivery:
         self._window = window
         self._on_broken = on_broken
         self._publisher: MqttPublisher | None = None
+        self._gathering: AckGathering | None = None
         self._outbox = Outbox()
         self.control = ControlMessages(name, self._outbox, self.send_pending)
         self._timer = SendTimer(self.send_pending, monotonic)
@@ -126,6 +97,9 @@ class BrokerDelivery:
             self._held = asyncio.get_running_loop().call_later(HELD_AT_MOST, self.resume)
         publisher = self._publisher = connection.publisher
         publisher.on_ack = self.on_ack
+        if connection.gathering is not None:
+            self._gathering = connection.gathering
+            self._store.writer.on_turn.append(self._gathering.read)
         self._window = max(1, min(self._window, publisher.receive_maximum - SPARE_IDS))
         self._outbox.start(publisher)
         self.control.start(publisher)
@@ -161,7 +135,7 @@ class BrokerDelivery:
             )
 
     def _fill_window(self, publisher: MqttPublisher, now: float) -> None:
-        in_flight, feed = self.acknowledgements.in_flight, self.feed
+        in_flight, feed, gathering = self.acknowledgements.in_flight, self.feed, self._gathering
         before, lanes = len(in_flight), feed.lanes
         if not feed.switch_lanes(idle=not before):
             return
@@ -177,12 +151,13 @@ class BrokerDelivery:
         window = min(window, publisher.receive_maximum - publisher.in_flight + before)
         if self._paced.next_due is not None and not feed.loading:
             self._send_paced(window)
-        all_sent = False
+        all_sent, sent_in_runs = False, 0
         plain = None if waiting or limited or suspect is not None else self._plain
         while len(in_flight) < window:
             if plain is not None:
                 lane, most = lanes.run(window - len(in_flight))
-                if lane is not None and self._send_run(plain, publisher, lane, most):
+                if lane is not None and (count := self._send_run(plain, publisher, lane, most)):
+                    sent_in_runs += count
                     if not lane.buffer and lane.missing(self._store.head) is not None:
                         feed.fill()
                     continue
@@ -204,6 +179,8 @@ class BrokerDelivery:
             if not lane.buffer:
                 feed.fill()
         self._sent_to = self._store.head if all_sent else -1
+        if gathering is not None and all_sent and self.renderer.qos == 1 and 0 < sent_in_runs == publisher.in_flight:
+            gathering.leave(sent_in_runs)
         given_up = self._counters.dead + self._counters.skipped - given_up
         if given_up:
             lanes.settle(given_up)
@@ -426,11 +403,16 @@ class BrokerDelivery:
     def hold(self) -> None:
         """Send no more readings: the end is near, and what is in flight should be acknowledged by then."""
         self._window = 0
+        if self._gathering is not None:
+            self._gathering.read()
 
     def end(self) -> tuple[int | None, bool]:
         """Nothing more is sent. The first message that was in flight, and whether it was all that was."""
         publisher, self._publisher = self._publisher, None
         alone = publisher is not None and len(publisher.unacked()) == 1
+        if self._gathering is not None:
+            self._store.writer.on_turn.remove(self._gathering.read)
+            self._gathering = None
         if self._held is not None:
             self._held.cancel()
         self._timer.stop()

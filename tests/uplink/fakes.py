@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -44,7 +44,8 @@ class FakeStore:
         self.failing: Exception | None = None
         self.condition = ""
         self.head = first - 1
-        self.queries = self.backlog = self.recent = self  # the parts that a delivery uses, in one
+        self.queries = self.backlog = self.recent = self.writer = self  # the parts that a delivery uses, in one
+        self.on_turn: list[Callable[[], None]] = []
         self._memory = memory
         self._first = first
         self._tail = RecentRecords(first)
@@ -125,6 +126,7 @@ class FakeConnection:
         self.stuck = False
         self.checks = 0
         self.on_ack: Any = None
+        self.gathering: Any = None
 
     @property
     def publisher(self) -> FakeConnection:

@@ -25,9 +25,9 @@ from gatepost.agent.uplink.mqtt.dial import dial
 from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
 from gatepost.agent.uplink.mqtt.error_text import explain_failure, unanswered
 from gatepost.agent.uplink.mqtt.reason_codes import REFUSED, explain
+from gatepost.agent.uplink.mqtt.secret_files import read_file
 from gatepost.agent.uplink.mqtt.tls import tls_context
 from gatepost.agent.uplink.mqtt.version_fallback import Version
-from gatepost.agent.uplink.secret_files import read_file
 from gatepost.agent.uplink.topics import BrokerTopics
 
 StepName = Literal["dns", "tcp", "tls", "connect", "subscribe", "publish"]

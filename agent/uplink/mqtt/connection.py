@@ -16,6 +16,7 @@ from gmqtt.mqtt.connection import MQTTConnection
 from gmqtt.mqtt.constants import MQTTCommands
 
 from gatepost.agent.core.errors import ConnectFailed, NotConnected
+from gatepost.agent.uplink.mqtt.ack_gathering import AckGathering
 from gatepost.agent.uplink.mqtt.codec import check_filter, check_topic, encode_properties, packet_size, parse_publish
 from gatepost.agent.uplink.mqtt.connect_options import ConnectOptions, LastWill
 from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
@@ -208,6 +209,11 @@ class MqttConnection:
     @property
     def is_open(self) -> bool:
         return self.publisher.is_open
+
+    @property
+    def gathering(self) -> AckGathering | None:
+        """By which acknowledgements may be left in the kernel; None where they cannot."""
+        return self._stream.gathering
 
     def properties(
         self,

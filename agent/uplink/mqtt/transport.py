@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from gmqtt.mqtt.protocol import MQTTProtocol
 
+from gatepost.agent.uplink.mqtt.ack_gathering import AckGathering
 from gatepost.agent.uplink.mqtt.connect_options import ConnectOptions
 from gatepost.agent.uplink.mqtt.dial import dial
 from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
@@ -58,6 +59,7 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
         self._rest = b""
         self._skip = 0  # octets of an oversized packet still to come
         self._quickack: Callable[[], None] | None = None
+        self.gathering: AckGathering | None = None
         self._greeted = False
         self._quickack_due = False
         self._call_later = asyncio.get_running_loop().call_later
@@ -73,6 +75,10 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
     def acknowledge_by(self, link: socket.socket) -> None:
         """The socket below the transport, to have the kernel acknowledge at once."""
         self._quickack = _quickack_of(link)
+
+    def gather_on(self, link: socket.socket) -> None:
+        """The same socket, where what it gives are the octets of MQTT: acknowledgements may be left in the kernel."""
+        self.gathering = AckGathering(link, self._take)
 
     # -- the transport's side ------------------------------------------------------------------------------------------
 
@@ -97,12 +103,19 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
     def connection_lost(self, exc: Exception | None) -> None:
         self._running = False
         self._quickack = None
+        if self.gathering is not None:
+            self.gathering.pause(True)
         self._rest = b""
         super(MQTTProtocol, self).connection_lost(None)  # gmqtt would log the trace of every loss
         if self._owner is not None:
             self._owner.ended(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self.gathering is not None:
+            self.gathering.stop()
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
         """Hot: thousands of acknowledgements a second come through here."""
         owner, publisher = self._owner, self._publisher
         if not self._running or owner is None or publisher is None:
@@ -224,6 +237,8 @@ class MqttStream(MQTTProtocol):  # type: ignore[misc]
         """Stop or go on reading, acknowledgements included."""
         transport = self._transport
         if transport is not None and not transport.is_closing():
+            if self.gathering is not None:
+                self.gathering.pause(on)
             with contextlib.suppress(RuntimeError):
                 transport.pause_reading() if on else transport.resume_reading()
 
@@ -281,6 +296,8 @@ async def open_transport(endpoint: BrokerEndpoint, stream: MqttStream, options: 
         upgrade = WebSocketOpener(endpoint, options.inbound_size)
     link["sock"] = dialled = await dial(endpoint.host, endpoint.port, options.dead_after)
     stream.acknowledge_by(dialled)
+    if not endpoint.secure and upgrade is None:
+        stream.gather_on(dialled)
     try:
         if upgrade is not None:
             return await upgrade.open(stream, link)
