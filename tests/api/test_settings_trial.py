@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
 import sqlite3
 import tempfile
@@ -15,7 +17,7 @@ import pytest
 from gatepost.agent.cli.entry import main
 from gatepost.agent.main import _undo_unconfirmed
 from gatepost.agent.settings import load
-from gatepost.agent.settings.trial import changes
+from gatepost.agent.settings.trial import changes, trial
 from gatepost.agent.settings.trial.changes import settings_of_yaml
 from gatepost.agent.settings.trial.record import PENDING, TrialRecord, put_back, revert_at_start, write_record
 from gatepost.drivers.driver import Registry
@@ -74,6 +76,29 @@ async def test_a_change_that_nobody_confirms_is_undone(folder):
         assert last["ended"] >= settings["reload"]["at"]
         assert drop(folder) == before
         assert "error" in (folder / "state" / "rejected-60-api.yaml").read_text()
+
+
+async def test_a_trial_whose_end_cannot_be_written_is_undone_once_it_can(folder, monkeypatch):
+    usual, full = trial.end_record, [True]
+
+    def end_record(*given):
+        if full[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        usual(*given)
+
+    monkeypatch.setattr(trial, "end_record", end_record)
+    monkeypatch.setattr(trial, "RETRY", 0.01)
+    async with running(written(folder)) as (app, http):
+        await http.post("settings/apply", json={**QUIET, "confirm": "1h"})
+        assert (await http.post("settings/confirm", json={})).status_code >= 500
+        assert app.trial.pending is not None
+        assert app.trial._timer.when() - asyncio.get_running_loop().time() > 3000  # it may still be confirmed
+        app.trial._timer.cancel()
+        app.trial._expired()  # the hour is over
+        await until(lambda: app.current.settings.logging.level == "info")
+        full[0] = False
+        await until(lambda: app.trial.pending is None)
+        assert app.trial.last.reason == "not-confirmed"
 
 
 async def test_a_change_is_undone_when_somebody_asks(folder):

@@ -167,10 +167,11 @@ class SettingsTrial:
             raise Conflict("no change is on trial", "`gatepost apply FILE --confirm 2m` begins one", "no-trial")
         return self._pending
 
-    def _try_again(self) -> None:
+    def _try_again(self, left: float = 0.0) -> None:
+        """Undo it in so many seconds."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(RETRY, self._expired)
+        self._timer = asyncio.get_running_loop().call_later(max(RETRY, left), self._expired)
 
     def _expired(self) -> None:
         task = asyncio.ensure_future(self._give_up())
@@ -190,14 +191,15 @@ class SettingsTrial:
 
     async def _end(self, state: TrialState, reason: TrialReason | None, by: str | None = None) -> dict[str, Any]:
         assert self._pending is not None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         record = msgspec.structs.replace(self._pending, state=state, reason=reason, ended=self._clock.now().wall)
         try:
             await asyncio.to_thread(end_record, self._state_dir, record)
         except OSError as error:
+            self._try_again(self._until - self._clock.monotonic() if state == "confirmed" else 0.0)
             raise StoreError(f"the end of the trial could not be written: {error.strerror or error}") from error
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._pending, self.last = None, msgspec.structs.replace(record, before=None)
         self._tell(state, by)
         for ended in self.on_ended:
