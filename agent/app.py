@@ -346,6 +346,7 @@ class App:
         for task in self._hangups:
             task.cancel()
         await end_within("a reload", self._supervisor.cancel("settings.watch", 0.3), 0.5, others)
+        await end_within("desired state", self._supervisor.cancel("fleet.desired", 0.3), 0.5, others)
         if "trial" in made:
             self.trial.close()
         self.fleet.close()

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from gatepost.agent.fleet import desired_settings
+from gatepost.agent.main import _undo_unconfirmed
+from gatepost.agent.settings import load
 from gatepost.agent.settings.last_good import LastGood
 from gatepost.agent.settings.trial import trial as trials
+from gatepost.drivers.driver import Registry
 from tests.desired.box import LONG, ROOT, SIGNER, Fleet, fleet, level, settings
 from tests.desired.signing import FleetSigner
 from tests.support.clock import HandClock
@@ -85,6 +88,26 @@ async def test_somebody_has_to_confirm_what_says_so(box: Fleet) -> None:
     await box.http.post("settings/revert", json={})
     assert (await box.report(3, "reverted"))["reason"] == "asked"
     assert box.level == "error"
+
+
+async def test_a_document_is_not_to_blame_for_a_stop_in_the_middle_of_it(folder: Path, broker: Mosquitto) -> None:
+    config = settings(folder, broker)
+    async with fleet(config, broker) as box:
+        devices, begun = box.app.devices, asyncio.Event()
+        apply = devices.apply
+
+        async def slow(wanted: Any) -> None:
+            begun.set()
+            await until(lambda: devices._closed, LONG)
+            await apply(wanted)
+
+        devices.apply = slow  # type: ignore[method-assign]
+        box.send(SIGNER.document(1, level("error")))
+        await asyncio.wait_for(begun.wait(), LONG)
+    assert _undo_unconfirmed(load(config, {}, Registry.installed()))
+    async with fleet(config, broker) as box:
+        assert (await box.report(1, "reverted"))["reason"] == "restarted"
+        assert box.level == "info"
 
 
 async def test_a_document_waits_for_the_trial_of_a_person(box: Fleet) -> None:
