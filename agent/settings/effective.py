@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect as types
 
+from gatepost.agent.settings.bare_type import bare_type
 from gatepost.agent.settings.model import SecretRef, Settings
 from gatepost.agent.settings.problem import DEFAULT, Origin, Path, dotted
 from gatepost.agent.settings.secret import HIDDEN
@@ -45,9 +46,9 @@ def secret_options(kind: type[msgspec.Struct]) -> set[str]:
 
 
 def _says_secret(kind: types.Type) -> bool:
-    if isinstance(kind, types.Metadata):
-        return bool((kind.extra or {}).get("secret")) or _says_secret(kind.type)
-    return isinstance(kind, types.UnionType) and any(_says_secret(part) for part in kind.types)
+    kind, extra = bare_type(kind)
+    parts = kind.types if isinstance(kind, types.UnionType) else ()
+    return bool(extra.get("secret")) or any(_says_secret(part) for part in parts)
 
 
 def _origin(path: Path, origins: Mapping[Path, Origin]) -> Origin:
@@ -55,10 +56,7 @@ def _origin(path: Path, origins: Mapping[Path, Origin]) -> Origin:
 
 
 def _walk(value: Any, kind: types.Type, path: Path) -> Iterator[tuple[Path, str]]:
-    extra: dict[str, Any] = {}
-    while isinstance(kind, types.Metadata):
-        extra.update(kind.extra or {})
-        kind = kind.type
+    kind, extra = bare_type(kind)
     if isinstance(kind, types.UnionType):
         if any(isinstance(part, types.StructType) and part.cls is SecretRef for part in kind.types):
             yield path, _secret(value)

@@ -8,7 +8,8 @@ from typing import Any
 
 from msgspec import inspect as types
 
-from gatepost.agent.settings.problem import Origin, Path, ProblemReport, closest, quoted
+from gatepost.agent.settings.bare_type import bare_type
+from gatepost.agent.settings.problem import Origin, Path, ProblemReport, quoted, suggestion
 from gatepost.agent.settings.yaml.nodes import ListNode, MapEntry, MapNode, Node, ScalarNode
 
 PREFIX = "GATEPOST_"
@@ -49,8 +50,7 @@ def _put(
     key, inner = _match(parts[0], section, tree)
     if inner is None:
         known = [field.encode_name for field in section.fields] if isinstance(section, types.StructType) else []
-        near = closest(parts[0], known)
-        hint = f"did you mean {near}?" if near else f"known here: {', '.join(known)}"
+        hint = suggestion(parts[0], known, f"known here: {', '.join(known)}")
         report.error(origin, (*path, key), "unknown-environment", f"unknown setting {quoted(key)}", hint)
         return None
     here = (*path, key)
@@ -90,8 +90,7 @@ def _folded(name: str) -> str:
 
 
 def _alternatives(kind: types.Type) -> list[types.Type]:
-    while isinstance(kind, types.Metadata):
-        kind = kind.type
+    kind, _ = bare_type(kind)
     return [part for one in kind.types for part in _alternatives(one)] if isinstance(kind, types.UnionType) else [kind]
 
 

@@ -144,6 +144,12 @@ def closest(word: str, known: Iterable[str]) -> str:
     return folded[matches[0]] if matches else ""
 
 
+def suggestion(word: str, known: Iterable[str], otherwise: str) -> str:
+    """Hint that asks for the one that was probably meant; `otherwise` where nothing is like it."""
+    near = closest(word, known)
+    return f"did you mean {near}?" if near else otherwise
+
+
 def meant(word: str, known: Iterable[str]) -> list[str]:
     """All that were perhaps meant: those that the word is the beginning or a part of, else the closest one."""
     names = list(known)

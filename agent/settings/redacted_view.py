@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from gatepost.agent.settings.bare_type import bare_type
 from gatepost.agent.settings.model import DeviceSettings, SecretRef, Settings
 
 if TYPE_CHECKING:
@@ -71,10 +72,7 @@ def _options_type(driver: str, registry: Registry) -> type[msgspec.Struct]:
 def _plain(value: Any, kind: Any) -> Any:
     from gatepost.agent.settings.units import UNITS
 
-    extra: dict[str, Any] = {}
-    while isinstance(kind, msgspec.inspect.Metadata):
-        extra.update(kind.extra or {})
-        kind = kind.type
+    kind, extra = bare_type(kind)
     if isinstance(value, SecretRef):
         return msgspec.to_builtins(value)
     if isinstance(kind, msgspec.inspect.UnionType) and value is not None:

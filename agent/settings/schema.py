@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import inspect as types
 
+from gatepost.agent.settings.bare_type import bare_type
 from gatepost.agent.settings.model import SecretRef, Settings
 from gatepost.agent.settings.topic_templates import TOPICS
 from gatepost.agent.settings.units import UNITS
@@ -143,13 +144,9 @@ def _or_null(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _default(field: types.Field) -> dict[str, Any]:
-    kind: types.Type = field.type
-    extra: dict[str, Any] = {}
-    while isinstance(kind, types.Metadata):
-        extra = {**(kind.extra or {}), **extra}
-        kind = kind.type
     if field.required or field.default is msgspec.NODEFAULT or field.default in (None, ""):
         return {}
+    _, extra = bare_type(field.type)
     value = UNITS[extra["unit"]].show(float(field.default)) if "unit" in extra else field.default
     plain = msgspec.to_builtins(value)
     return {"default": list(plain) if isinstance(plain, tuple) else plain}

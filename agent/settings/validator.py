@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import inspect as types
 
+from gatepost.agent.settings.bare_type import bare_type
 from gatepost.agent.settings.problem import Origin, Path, ProblemReport, closest, fold, listed, quoted
 from gatepost.agent.settings.yaml.nodes import ListNode, MapEntry, MapNode, Node, ScalarNode, is_null
 from gatepost.agent.settings.yaml.scalars import WRONG, ScalarChecker, matches
@@ -38,10 +39,7 @@ class SettingsValidator:
 
     def check(self, node: Node, kind: types.Type, path: Path) -> Any:
         """The value as plain data that fits `kind`, or WRONG when it was reported. What is wrong inside is left out."""
-        extra: dict[str, Any] = {}
-        while isinstance(kind, types.Metadata):
-            extra = {**(kind.extra or {}), **extra}
-            kind = kind.type
+        kind, extra = bare_type(kind)
         self.origins[path] = self.keys.get(path, node.origin) if isinstance(node, MapNode) else node.origin
         if extra.get("secret") and isinstance(node, MapNode):
             return self._struct(node, _reference(), path)
@@ -143,9 +141,9 @@ class SettingsValidator:
 
     def _union(self, node: Node, union: types.UnionType, path: Path, extra: dict[str, Any]) -> Any:
         kinds = [kind for kind in union.types if not isinstance(kind, types.NoneType)]
-        fitting = [kind for kind in kinds if _same_shape(node, _bare(kind))]
+        fitting = [kind for kind in kinds if _same_shape(node, bare_type(kind)[0])]
         if isinstance(node, MapNode) and len(fitting) > 1:
-            fitting = [kind for kind in fitting if _tag_matches(node, _bare(kind))] or fitting[:1]
+            fitting = [kind for kind in fitting if _tag_matches(node, bare_type(kind)[0])] or fitting[:1]
         if len(fitting) > 1:
             for kind in fitting:
                 trial = SettingsValidator(ProblemReport())
@@ -173,7 +171,7 @@ class SettingsValidator:
     def _mismatch(self, node: Node, kinds: tuple[types.Type, ...], path: Path, extra: dict[str, Any]) -> Any:
         expected = listed(dict.fromkeys(shape(kind, extra) for kind in kinds))
         hint = ""
-        first = _bare(kinds[0])
+        first, _ = bare_type(kinds[0])
         if isinstance(node, MapNode):
             found = "a section"
         elif isinstance(node, ListNode):
@@ -194,39 +192,27 @@ class SettingsValidator:
 
 def shape(kind: types.Type, extra: dict[str, Any] | None = None) -> str:
     """What is expected, in words."""
-    extra = dict(extra or {})
-    while isinstance(kind, types.Metadata):
-        extra.update(kind.extra or {})
-        kind = kind.type
+    kind, own = bare_type(kind)
     if isinstance(kind, (types.StructType, types.DictType)):
         return "a section"
     if isinstance(kind, (types.ListType, types.SetType, types.FrozenSetType, types.VarTupleType, types.TupleType)):
         return "a list"
-    return ScalarChecker.shape(kind, extra)
+    return ScalarChecker.shape(kind, {**(extra or {}), **own})
 
 
-def _example(kind: types.Type, extra: dict[str, Any] | None = None) -> str:
+def _example(kind: types.Type) -> str:
     """What may be written for it, in one line of YAML: `{NAME: {url: ...}}`, `{commit_interval: 30s}`."""
-    extra = dict(extra or {})
-    while isinstance(kind, types.Metadata):
-        extra.update(kind.extra or {})
-        kind = kind.type
+    kind, extra = bare_type(kind)
     if isinstance(kind, types.DictType):
         return "{NAME: " + _example(kind.value_type) + "}"
     if isinstance(kind, types.StructType) and kind.fields:
         field = next((field for field in kind.fields if field.required), kind.fields[0])
-        return "{" + f"{field.encode_name}: {_example(field.type, extra)}" + "}"
+        return "{" + f"{field.encode_name}: {_example(field.type)}" + "}"
     return EXAMPLES.get(extra.get("unit", ""), "...")
 
 
-def _bare(kind: types.Type) -> types.Type:
-    while isinstance(kind, types.Metadata):
-        kind = kind.type
-    return kind
-
-
 def _pattern(kind: types.Type) -> str | None:
-    bare = _bare(kind)
+    bare, _ = bare_type(kind)
     return bare.pattern if isinstance(bare, types.StrType) else None
 
 
@@ -247,9 +233,9 @@ def _tag_matches(node: MapNode, kind: types.Type) -> bool:
 
 def _holds_secret(kind: types.Type) -> bool:
     """Whether it may be a reference to a secret, or says of itself that it is one: `Meta(extra={"secret": True})`."""
-    if isinstance(kind, types.Metadata) and (kind.extra or {}).get("secret"):
+    kind, extra = bare_type(kind)
+    if extra.get("secret"):
         return True
-    kind = _bare(kind)
     parts = kind.types if isinstance(kind, types.UnionType) else (kind,)
     return any(isinstance(part, types.StructType) and part.cls.__name__ == "SecretRef" for part in parts)
 
@@ -264,7 +250,7 @@ def _reference() -> types.StructType:
 
 def _index(kind: types.Type, path: Path, found: dict[str, list[str]]) -> None:
     """Every key of the settings, folded, with the places where it may stand."""
-    kind = _bare(kind)
+    kind, _ = bare_type(kind)
     if isinstance(kind, types.UnionType):
         for part in kind.types:
             _index(part, path, found)

@@ -113,10 +113,10 @@ def _command(command: Command) -> dict[str, Any]:
 
 
 def unknown(name: str, registry: Registry) -> NotFound:
-    from gatepost.agent.settings.problem import closest
+    from gatepost.agent.settings.problem import suggestion
 
-    meant = closest(name, registry.names)
-    return NotFound(f"no driver {name!r} is installed", f"did you mean {meant}?" if meant else "`gatepost drivers`")
+    hint = suggestion(name, registry.names, "`gatepost drivers`")
+    return NotFound(f"no driver {name!r} is installed", hint)
 
 
 def _print(told: dict[str, Any]) -> None:

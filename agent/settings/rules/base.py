@@ -12,7 +12,7 @@ from msgspec import inspect as types
 from gatepost.agent.core.command_names import DeviceCommandName, GatewayCommandName
 from gatepost.agent.core.topic_filter import is_filter
 from gatepost.agent.settings.model import is_loopback, split_address
-from gatepost.agent.settings.problem import Origin, Path, ProblemReport, closest, listed, quoted
+from gatepost.agent.settings.problem import Origin, Path, ProblemReport, closest, listed, quoted, suggestion
 from gatepost.agent.settings.validator import SettingsValidator
 from gatepost.drivers.extras import install_extra
 
@@ -220,5 +220,4 @@ def matches_any(pattern: str, names: list[str]) -> bool:
 
 
 def _meant(word: str, known: Any) -> str:
-    near = closest(word, known)
-    return f"did you mean {near}?" if near else f"known: {', '.join(sorted(known))}"
+    return suggestion(word, known, f"known: {', '.join(sorted(known))}")

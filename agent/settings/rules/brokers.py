@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from gatepost.agent.settings.problem import Path, closest, quoted
+from gatepost.agent.settings.problem import Path, quoted, suggestion
 from gatepost.agent.settings.rules.base import RuleContext
 from gatepost.agent.settings.rules.formats import format_of
 from gatepost.agent.settings.topic_templates import HEARS_ITSELF, TOPICS, all_templates, meeting, template_fault
@@ -80,8 +80,7 @@ def check_topics(rules: RuleContext, path: Path) -> None:
     for key, text in topics.items():
         here = (*path, "topics", key)
         if key not in TOPICS:
-            near = closest(key, TOPICS)
-            hint = f"did you mean {near}?" if near else f"known: {', '.join(TOPICS)}"
+            hint = suggestion(key, TOPICS, f"known: {', '.join(TOPICS)}")
             rules.report.error(rules.checker.key_of(here), here, "unknown-key", f"unknown topic {quoted(key)}", hint)
             continue
         if kind is not None and key not in kind.topic_keys:

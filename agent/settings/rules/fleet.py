@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from gatepost.agent.settings.allowed_keys import NAMED, NEVER, is_forbidden, levels_of
 from gatepost.agent.settings.model import Settings
-from gatepost.agent.settings.problem import closest, listed, quoted
+from gatepost.agent.settings.problem import listed, quoted, suggestion
 from gatepost.agent.settings.rules.base import RuleContext
 from gatepost.drivers.extras import install_extra
 
@@ -72,8 +72,7 @@ def _check_pattern(rules: RuleContext, index: int, pattern: str) -> None:
         message = f"{quoted(pattern)} can only be set in the settings files"
         rules.error(path, "never-allowed", message, f"never allowed: {listed(NEVER)}")
     elif first not in Settings.__struct_fields__:
-        near = closest(first, Settings.__struct_fields__)
-        hint = f"did you mean {near}?" if near else "such as devices.* or logging.level"
+        hint = suggestion(first, Settings.__struct_fields__, "such as devices.* or logging.level")
         rules.error(path, "unknown-key", f"there are no settings {quoted(first)}", hint)
     elif first in NAMED and not rest:
         rules.error(path, "bad-pattern", f"{quoted(pattern)} names a whole section", f"write {first}.*")

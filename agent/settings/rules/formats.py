@@ -11,7 +11,7 @@ from msgspec import inspect as types
 
 from gatepost.agent.core.errors import NotFound
 from gatepost.agent.settings.model import RouteRule, is_loopback
-from gatepost.agent.settings.problem import Path, closest, quoted
+from gatepost.agent.settings.problem import Path, quoted, suggestion
 from gatepost.agent.settings.route_rules import may_send
 from gatepost.agent.settings.rules.base import RuleContext
 from gatepost.agent.settings.topic_templates import HEARS_ITSELF, all_templates, meeting, template_fault
@@ -33,8 +33,7 @@ def format_of(rules: RuleContext, path: Path) -> type[PayloadFormat] | None:
     try:
         return catalogue.load(name)
     except NotFound:
-        near = closest(name, catalogue.names())
-        hint = f"did you mean {near}?" if near else f"known: {', '.join(catalogue.names())}"
+        hint = suggestion(name, catalogue.names(), f"known: {', '.join(catalogue.names())}")
         rules.error((*path, "format"), "unknown-format", f"there is no format {quoted(name)}", hint)
     except Exception as error:  # a format of another package may fail in any way
         message = f"the format {name} cannot be loaded: {type(error).__name__}: {error}"

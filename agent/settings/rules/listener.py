@@ -11,7 +11,7 @@ import msgspec
 
 from gatepost.agent.core.topic_filter import overlaps
 from gatepost.agent.settings.model import split_address
-from gatepost.agent.settings.problem import Path, closest, dotted, listed, quoted
+from gatepost.agent.settings.problem import Path, dotted, listed, quoted, suggestion
 from gatepost.agent.settings.rules.base import RuleContext, check_listening
 from gatepost.agent.settings.rules.brokers import addresses
 from gatepost.agent.settings.topic_templates import DEFAULTS, TOPICS, own_templates
@@ -92,8 +92,8 @@ def _check_device(rules: RuleContext, name: str) -> list[ClaimedTopic]:
         if options.via is not None:
             _check_carrier(rules, (*path, "via"), name, options.via)
     elif options.source not in rules.names("brokers") and rules.whole:
-        near = closest(options.source, rules.names("brokers"))
-        hint = f"did you mean {near}?" if near else f"`listener`, or one of {listed(rules.names('brokers'))}"
+        known = rules.names("brokers")
+        hint = suggestion(options.source, known, f"`listener`, or one of {listed(known)}")
         rules.error((*path, "from"), "unknown-broker", f"there is no broker {quoted(options.source)}", hint)
     carrier = (options.source, (options.via or name) if options.source == LISTENER else "")
     return [
