@@ -5,7 +5,8 @@ The payload is that of docs/interfaces.md, "Readings"; the API's schemas and the
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired, TypedDict
+from collections.abc import Sequence
+from typing import Any, Literal, NotRequired, Protocol, TypedDict
 
 from gatepost.agent.core.conditions import Condition
 
@@ -154,3 +155,15 @@ class BrokerView(ConfiguredView):
     suspect: str | None
     owed: NotRequired[dict[str, Any] | None]
     settings: NotRequired[dict[str, str]]
+
+
+class ViewedBroker(Protocol):
+    def as_dict(self) -> BrokerView: ...
+
+
+class ViewedBrokers(Protocol):
+    def views(self) -> Sequence[ViewedBroker]: ...
+
+
+class ViewedDevices(Protocol):
+    def views(self) -> list[DeviceView]: ...

@@ -1,39 +1,24 @@
-"""Checks of the running agent: clock, disk, store, settings, each device, each broker and its backlog."""
+"""Checks of the running agent: clock, disk, store, settings; each device and broker by the checks of its own."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from gatepost.agent.core.clock import Clock
-from gatepost.agent.core.views import BrokerView, DeviceView
+from gatepost.agent.core.views import ViewedBrokers, ViewedDevices
+from gatepost.agent.diagnostics.broker_checks import DEAD, of_broker
 from gatepost.agent.diagnostics.catalogue import finding_of
 from gatepost.agent.diagnostics.device_checks import of_device
-from gatepost.agent.diagnostics.finding import Finding, by_weight, space
+from gatepost.agent.diagnostics.finding import Finding, by_weight, readings, space
 from gatepost.agent.settings.model import BrokerSettings, Settings, client_id_of
 from gatepost.agent.settings.problem import told_problems
 
 SPARE = 1.5  # times the reserve: less free space than that is worth a warning
-LATE = timedelta(minutes=1)  # a live reading is upstream within seconds
 RECENT = timedelta(days=1)
 FULL = "the log is full"
-REASONS = 3  # that are told
-DEAD = 1000  # dead letters that are counted
-UNSTEADY = 3  # losses of a connection that are more than a passing fault
-
-
-class CheckedBroker(Protocol):
-    def as_dict(self) -> BrokerView: ...
-
-
-class CheckedDevices(Protocol):
-    def views(self) -> list[DeviceView]: ...
-
-
-class CheckedBrokers(Protocol):
-    def views(self) -> Sequence[CheckedBroker]: ...
 
 
 class CheckedBacklog(Protocol):
@@ -64,10 +49,10 @@ class CheckedAgent(Protocol):
     def store(self) -> CheckedStore: ...
 
     @property
-    def devices(self) -> CheckedDevices: ...
+    def devices(self) -> ViewedDevices: ...
 
     @property
-    def brokers(self) -> CheckedBrokers: ...
+    def brokers(self) -> ViewedBrokers: ...
 
     def status(self) -> dict[str, Any]: ...
 
@@ -99,7 +84,7 @@ async def findings(app: CheckedAgent, token_owners: Collection[str] = ()) -> lis
         name = state["name"]
         configured = app.settings.brokers.get(name, BrokerSettings(url=""))
         client_id = client_id_of(configured, app.settings.gateway.id)
-        results += _broker(state, client_id, owed.get(name, {}), dead.get(name, []), now)
+        results += of_broker(state, client_id, owed.get(name, {}), dead.get(name, []), now)
     return by_weight([*results, *_nothing_to_do(app.settings)])
 
 
@@ -157,7 +142,7 @@ def _fleet(status: dict[str, Any]) -> Iterator[Finding]:
     fleet = status.get("fleet") or {}
     if fleet.get("status") in ("refused", "reverted"):
         problems = fleet.get("problems") or []
-        why = told_problems(problems, REASONS)
+        why = told_problems(problems)
         before = f"version {fleet['version']} is in force" if fleet.get("version") else "none is in force"
         yield finding_of(
             "desired-state-not-applied",
@@ -266,89 +251,10 @@ def _gaps(gaps: list[dict[str, Any]], now: datetime) -> Iterator[Finding]:
         yield finding_of(
             "readings-lost",
             "store",
-            f"{_readings(count)} lost within a day",
+            f"{readings(count)} lost within a day",
             reasons,
             "`gatepost backlog --gaps` lists them",
         )
-
-
-def _broker(
-    state: BrokerView, client_id: str, owed: dict[str, Any], dead: list[str], now: datetime
-) -> Iterator[Finding]:
-    about = f"broker {state['name']}"
-    waiting = int(owed.get("readings") or 0)
-    oldest = owed.get("oldest")
-    since = f"; {_readings(waiting)} waiting for it, the oldest since {_short(oldest)}" if waiting else ""
-    reason, do = state["reason"], state["hint"]
-    match state["state"]:
-        case "connected" | "connecting" | "waiting" if state["losses"] >= UNSTEADY:
-            yield finding_of(
-                "broker-unsteady",
-                about,
-                f"its connection was lost {state['losses']} times within five minutes{since}",
-                reason or "it is connected again",
-                f"does another client use the client id {client_id!r}, as a copied card does? Give each gateway "
-                "its own gateway.id, or client_id; else see the broker's log and the network",
-            )
-        case "connected":
-            if state["refused_topics"]:
-                yield finding_of(
-                    "broker-subscription-refused",
-                    about,
-                    "it does not grant every subscription: commands on these topics do not arrive",
-                    "; ".join(f"{topic}: {why}" for topic, why in list(state["refused_topics"].items())[:REASONS]),
-                    "allow this gateway to subscribe to them at the broker; it asks again by itself",
-                )
-            if waiting and oldest and now - datetime.fromisoformat(oldest) > LATE:
-                yield finding_of(
-                    "broker-backlog",
-                    about,
-                    f"{_readings(waiting)} not upstream yet, the oldest of {_short(oldest)}",
-                    "it is connected: the backlog drains beside the live readings, by backlog.share and backlog.rate",
-                    "wait, or raise them",
-                )
-        case "disconnected":
-            text = "it was disconnected by a command, or `active: false` stands in its settings"
-            yield finding_of(
-                "broker-disconnected", about, f"it is disconnected on purpose{since}", text, do or _connect(state)
-            )
-        case "refused":
-            yield finding_of(
-                "broker-refused",
-                about,
-                f"it refuses this gateway{since}",
-                reason,
-                do or "see its username and password",
-            )
-        case "blocked":
-            text = f"it cannot be connected before something is changed{since}"
-            yield finding_of("broker-blocked", about, text, reason, do or "see its settings")
-        case _:
-            yield finding_of(
-                "broker-unreachable", about, f"it is not connected{since}", reason, do or "is it reachable from here?"
-            )
-    if dead:
-        yield finding_of(
-            "broker-dead-letters",
-            about,
-            f"it refused {_readings(len(dead))}{' or more' if len(dead) >= DEAD else ''} for good",
-            ", ".join(list(dict.fromkeys(dead))[:REASONS]),
-            "`gatepost backlog --dead-letters` lists them; `gatepost send gateway resend` sends readings again, where "
-            "commands.allow permits it",
-        )
-
-
-def _short(moment: Any) -> str:
-    """RFC 3339 to the second."""
-    return f"{str(moment)[:19]}Z"
-
-
-def _readings(number: int) -> str:
-    return "1 reading" if number == 1 else f"{number} readings"
-
-
-def _connect(state: BrokerView) -> str:
-    return f"`gatepost brokers connect {state['name']}`"
 
 
 def _nothing_to_do(settings: Settings) -> Iterator[Finding]:

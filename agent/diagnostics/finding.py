@@ -32,3 +32,7 @@ def by_weight(findings: list[Finding]) -> list[Finding]:
 def space(octets: int) -> str:
     """9123456789 -> `9123 MB`; what is little in kB, so that it is not told as 0."""
     return f"{octets // 1_000_000} MB" if octets >= 10_000_000 else f"{octets // 1000} kB"
+
+
+def readings(number: int) -> str:
+    return "1 reading" if number == 1 else f"{number} readings"

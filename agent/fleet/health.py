@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
-
-from gatepost.agent.core.views import BrokerView, DeviceView
+from gatepost.agent.core.views import BrokerView, DeviceView, ViewedBrokers, ViewedDevices
 from gatepost.agent.settings.model import Settings
 
 SPEAKS_AGAIN = 3.0  # times its usual gap within which a device that speaks by itself has spoken again
 
 
-class HealthBroker(Protocol):
-    def as_dict(self) -> BrokerView: ...
-
-
-class HealthBrokers(Protocol):
-    def views(self) -> Sequence[HealthBroker]: ...
-
-
-class HealthDevices(Protocol):
-    def views(self) -> list[DeviceView]: ...
-
-
 class HealthComparison:
     """Comparison of the running parts with how they were when it was made; `applied` once the change is in force."""
 
-    def __init__(self, brokers: HealthBrokers, devices: HealthDevices) -> None:
+    def __init__(self, brokers: ViewedBrokers, devices: ViewedDevices) -> None:
         self._brokers = brokers
         self._devices = devices
         self._brokers_before = {view["name"] for view in _broker_views(brokers) if view["condition"] == "ok"}
@@ -69,7 +54,7 @@ class HealthComparison:
         return not soon or (decoded > 0 and decoded != self._decoded.get(now["id"]))
 
 
-def _broker_views(brokers: HealthBrokers) -> list[BrokerView]:
+def _broker_views(brokers: ViewedBrokers) -> list[BrokerView]:
     return [broker.as_dict() for broker in brokers.views()]
 
 

@@ -13,10 +13,11 @@ import msgspec
 
 from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.errors import NotConnected, UplinkError
+from gatepost.agent.core.views import ViewedBroker, ViewedDevices
 from gatepost.agent.fleet.accounts import AccountMessage, DeliveryAccounts
 from gatepost.agent.fleet.admission import DocumentAdmission
 from gatepost.agent.fleet.desired_settings import DesiredSettings
-from gatepost.agent.fleet.health import HealthBroker, HealthComparison, HealthDevices
+from gatepost.agent.fleet.health import HealthComparison
 from gatepost.agent.fleet.record import DesiredReport
 from gatepost.agent.fleet.reports import DesiredReports, FleetAudit
 from gatepost.agent.fleet.validation import SettingsValidation
@@ -36,7 +37,7 @@ JITTER = 30.0  # seconds at most after connecting until desired state is asked f
 ASK_AGAIN = 30.0  # seconds until an enquiry that the broker did not acknowledge is repeated
 
 
-class FleetLink(HealthBroker, Protocol):
+class FleetLink(ViewedBroker, Protocol):
     def topic(self, key: str) -> str: ...
 
     def devices_changed(self) -> None: ...
@@ -67,7 +68,7 @@ class FleetService:
         trial: SettingsTrial,
         registry: Registry,
         brokers: FleetBrokers,
-        devices: HealthDevices,
+        devices: ViewedDevices,
         store: Store,
         audit: FleetAudit,
         clock: Clock,
