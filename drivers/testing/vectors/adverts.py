@@ -51,14 +51,6 @@ def env_181a(vector: Fields) -> Fields:
     return {name: value for name, value in _fields(found).items() if value is not None}
 
 
-def ruuvi5(vector: Fields) -> Fields:
-    return _fields(ruuvi.decode5(_data(vector)))
-
-
-def ruuvi3(vector: Fields) -> Fields:
-    return _fields(ruuvi.decode3(_data(vector)))
-
-
 def _govee(vector: Fields, company: int) -> Fields:
     """A vector without a name is of a model that packs temperature and humidity."""
     name = vector.get("local_name") or "GVH5101"
@@ -74,22 +66,6 @@ def _sound(found: govee.GoveeMeasurement) -> Fields:
     if found.error:
         raise FrameError("sensor_error")
     return _fields(found)
-
-
-def scale(vector: Fields) -> Fields:
-    return _fields(mi_scale.decode(_data(vector)))
-
-
-def body_scale(vector: Fields) -> Fields:
-    return _fields(mi_scale.decode_body(_data(vector)))
-
-
-def eddystone_frame(vector: Fields) -> Fields:
-    return _fields(eddystone.decode(_data(vector)))
-
-
-def ibeacon_frame(vector: Fields) -> Fields:
-    return _fields(ibeacon.decode(_data(vector)))
 
 
 def table_format(vector: Fields, form: TableFormat) -> Fields:
@@ -135,17 +111,17 @@ TABLE: Table = {
     "advert": {
         "bthome-v2": bthome_v2,
         "env-181a": env_181a,
-        "ruuvi-df5": ruuvi5,
-        "ruuvi-df3": ruuvi3,
+        "ruuvi-df5": lambda vector: _fields(ruuvi.decode5(_data(vector))),
+        "ruuvi-df3": lambda vector: _fields(ruuvi.decode3(_data(vector))),
         "govee-3b": partial(_govee, company=govee.COMPANY),
         "govee-h5074": govee_plain,
         "govee-h5179": partial(_govee, company=govee.H5179),
-        "mi-scale-181d": scale,
-        "mi-scale-181b": body_scale,
+        "mi-scale-181d": lambda vector: _fields(mi_scale.decode(_data(vector))),
+        "mi-scale-181b": lambda vector: _fields(mi_scale.decode_body(_data(vector))),
         **{form.name: partial(table_format, form=form) for form in built_in()},
         "mibeacon": mibeacon_frame,
         "victron": victron_record,
-        "eddystone": eddystone_frame,
-        "ibeacon": ibeacon_frame,
+        "eddystone": lambda vector: _fields(eddystone.decode(_data(vector))),
+        "ibeacon": lambda vector: _fields(ibeacon.decode(_data(vector))),
     }
 }
