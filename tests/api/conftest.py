@@ -1,24 +1,21 @@
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from pathlib import Path
 
 import httpx
 import pytest
-import uvloop
 
 from gatepost.agent.api.http.server import ApiServer
 from tests.api.fakes import FakeApp
 from tests.api.remote import Remote, listening
 from tests.support.http import PLAIN
+from tests.support.loops import loops
 
 
 def pytest_asyncio_loop_factories(item):
     """Sockets are closed and TLS is made by the loop, and the agent runs on uvloop."""
-    if item.path.name == "test_tcp.py":
-        return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-    return {"asyncio": asyncio.new_event_loop}
+    return loops(item, "test_tcp.py")
 
 
 @pytest.fixture

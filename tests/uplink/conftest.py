@@ -6,16 +6,15 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 import pytest
-import uvloop
+
+from tests.support.loops import loops
 
 from .broker import Authority
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """A connection rides on transports that asyncio and uvloop make differently: its tests run on both."""
-    if item.path.name in ("test_ack_gathering.py", "test_connection.py", "test_connection_faults.py"):
-        return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-    return {"asyncio": asyncio.new_event_loop}
+    return loops(item, "test_ack_gathering.py", "test_connection.py", "test_connection_faults.py")
 
 
 @pytest.fixture(scope="session")

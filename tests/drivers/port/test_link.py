@@ -19,23 +19,6 @@ from gatepost.drivers.serial.port.port_watch import PortWatch
 LINE = SerialSettings(9600)
 
 
-@pytest.fixture(params=["asyncio", "uvloop"])
-def run(request):
-    """Runs a coroutine function on each kind of loop, bounded."""
-
-    def go(scenario):
-        async def bounded():
-            await asyncio.wait_for(scenario(), 20)
-
-        if request.param == "uvloop":
-            uvloop = pytest.importorskip("uvloop")
-            uvloop.run(bounded())
-        else:
-            asyncio.run(bounded())
-
-    return go
-
-
 class Port:
     """A PTY of the test's own; `master` is the device's end."""
 
@@ -68,6 +51,11 @@ class Ears:
     def link(self, path, line=LINE, **more):
         return SerialLink(path, line, on_data=self.heard, on_lost=self.lost.append, **more)
 
+    async def opened(self, path, line=LINE, **more):
+        link = self.link(path, line, **more)
+        await link.open()
+        return link
+
     def heard(self, data):
         self.data += data
 
@@ -80,16 +68,11 @@ def ears():
 @pytest.mark.parametrize(
     "line", [SerialSettings(19200, 8, "O", 1), SerialSettings(2400, 7, "E", 1), SerialSettings(9600, 7, "N", 2)]
 )
-def test_a_pty_is_opened_again_whatever_the_line_settings(run, port, ears, line):
+async def test_a_pty_is_opened_again_whatever_the_line_settings(port, ears, line):
     """It has neither parity nor byte size; the C library refuses the second request for what cannot be."""
-
-    async def scenario():
-        for _ in range(3):
-            link = ears.link(port.path, line)
-            await link.open()
-            await link.close()
-
-    run(scenario)
+    for _ in range(3):
+        link = await ears.opened(port.path, line)
+        await link.close()
 
 
 @pytest.mark.parametrize(
@@ -125,136 +108,104 @@ def test_a_real_port_is_asked_for_its_line_settings(monkeypatch):
     assert (asked["bytesize"], asked["parity"], asked["stopbits"]) == (7, "E", 2)
 
 
-def test_hears_and_speaks(run, port, ears, eventually):
-    async def scenario():
-        link = ears.link(port.path)
-        await link.open()
-        assert link.is_open
-        os.write(port.master, b"\x00\x11\x13\r\n\xff")  # nothing is translated or obeyed
-        await eventually(lambda: ears.data == b"\x00\x11\x13\r\n\xff")
-        await link.send(b"\x03\x04\r\n\x80")
-        assert os.read(port.master, 100) == b"\x03\x04\r\n\x80"
-        await link.close()
-        assert not link.is_open
-        assert ears.lost == []
-
-    run(scenario)
+async def test_hears_and_speaks(port, ears, eventually):
+    link = await ears.opened(port.path)
+    assert link.is_open
+    os.write(port.master, b"\x00\x11\x13\r\n\xff")  # nothing is translated or obeyed
+    await eventually(lambda: ears.data == b"\x00\x11\x13\r\n\xff")
+    await link.send(b"\x03\x04\r\n\x80")
+    assert os.read(port.master, 100) == b"\x03\x04\r\n\x80"
+    await link.close()
+    assert not link.is_open
+    assert ears.lost == []
 
 
-def test_all_of_a_flood_arrives_in_order(run, port, ears, eventually):
+async def test_all_of_a_flood_arrives_in_order(port, ears, eventually):
     flood = os.urandom(1_000_000)
-
-    async def scenario():
-        link = ears.link(port.path)
-        await link.open()
-        writer = threading.Thread(target=_write_all, args=(port.master, flood), daemon=True)
-        writer.start()
-        await eventually(lambda: len(ears.data) == len(flood), "all octets")
-        writer.join()
-        assert ears.data == flood
-        await link.close()
-
-    run(scenario)
+    link = await ears.opened(port.path)
+    writer = threading.Thread(target=_write_all, args=(port.master, flood), daemon=True)
+    writer.start()
+    await eventually(lambda: len(ears.data) == len(flood), "all octets")
+    writer.join()
+    assert ears.data == flood
+    await link.close()
 
 
-def test_what_waits_in_a_pty_is_not_thrown_away(run, port, ears, eventually):
-    async def scenario():
-        os.write(port.master, b"early\n")
-        link = ears.link(port.path)
-        await link.open()
-        await eventually(lambda: ears.data == b"early\n")
-        await link.close()
-
-    run(scenario)
+async def test_what_waits_in_a_pty_is_not_thrown_away(port, ears, eventually):
+    os.write(port.master, b"early\n")
+    link = await ears.opened(port.path)
+    await eventually(lambda: ears.data == b"early\n")
+    await link.close()
 
 
-def test_a_hang_up_is_told_once(run, port, ears, eventually):
-    async def scenario():
-        link = ears.link(port.path)
-        await link.open()
-        port.hang_up()
-        await eventually(lambda: ears.lost)
-        assert not link.is_open
-        assert link.counters()["read-errors"] == 1
-        with pytest.raises(LinkFailed) as failed:
-            await link.send(b"x")
-        assert failed.value.reason is Reason.IO
-        await link.close()
-        assert [failure.reason for failure in ears.lost] == [Reason.IO]
-
-    run(scenario)
+async def test_a_hang_up_is_told_once(port, ears, eventually):
+    link = await ears.opened(port.path)
+    port.hang_up()
+    await eventually(lambda: ears.lost)
+    assert not link.is_open
+    assert link.counters()["read-errors"] == 1
+    with pytest.raises(LinkFailed) as failed:
+        await link.send(b"x")
+    assert failed.value.reason is Reason.IO
+    await link.close()
+    assert [failure.reason for failure in ears.lost] == [Reason.IO]
 
 
-def test_a_hang_up_while_sending_fails_the_send(run, port, ears, eventually):
-    async def scenario():
-        link = ears.link(port.path)
-        await link.open()
-        sending = asyncio.create_task(link.send(b"x" * 1_000_000, timeout=10))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        port.hang_up()
-        with pytest.raises(LinkFailed) as failed:
-            await sending
-        assert failed.value.reason is Reason.IO
-        await eventually(lambda: ears.lost)
-        await link.close()
-
-    run(scenario)
+async def test_a_hang_up_while_sending_fails_the_send(port, ears, eventually):
+    link = await ears.opened(port.path)
+    sending = asyncio.create_task(link.send(b"x" * 1_000_000, timeout=10))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    port.hang_up()
+    with pytest.raises(LinkFailed) as failed:
+        await sending
+    assert failed.value.reason is Reason.IO
+    await eventually(lambda: ears.lost)
+    await link.close()
 
 
-def test_nothing_is_told_after_close(run, port, ears):
-    async def scenario():
-        link = ears.link(port.path)
-        await link.open()
-        await link.close()
-        port.hang_up()
-        await asyncio.sleep(0.05)
-        assert ears.lost == []
-        await link.close()  # again is harmless
-
-    run(scenario)
+async def test_nothing_is_told_after_close(port, ears):
+    link = await ears.opened(port.path)
+    await link.close()
+    port.hang_up()
+    await asyncio.sleep(0.05)
+    assert ears.lost == []
+    await link.close()  # again is harmless
 
 
-def test_the_same_path_may_lead_to_another_port_next_time(run, port, ears, eventually, tmp_path):
+async def test_the_same_path_may_lead_to_another_port_next_time(port, ears, eventually, tmp_path):
     name = tmp_path / "usb-Some_Adapter-if00"
     other = Port()
-
-    async def scenario():
-        link = ears.link(str(name))
-        name.symlink_to(port.path)
-        await link.open()
-        port.hang_up()
-        name.unlink()
-        await eventually(lambda: ears.lost)
-        with pytest.raises(LinkFailed) as failed:
-            await link.open()
-        assert failed.value.reason is Reason.MISSING
-        name.symlink_to(other.path)
-        await link.open()
-        os.write(other.master, b"back")
-        await eventually(lambda: ears.data == b"back")
-        await link.close()
-
     assert other.path != port.path
-    run(scenario)
+    link = ears.link(str(name))
+    name.symlink_to(port.path)
+    await link.open()
+    port.hang_up()
+    name.unlink()
+    await eventually(lambda: ears.lost)
+    with pytest.raises(LinkFailed) as failed:
+        await link.open()
+    assert failed.value.reason is Reason.MISSING
+    name.symlink_to(other.path)
+    await link.open()
+    os.write(other.master, b"back")
+    await eventually(lambda: ears.data == b"back")
+    await link.close()
     other.hang_up()
 
 
-def test_a_port_has_one_holder(run, port, ears):
-    async def scenario():
-        first, second = ears.link(port.path), ears.link(port.path)
-        await first.open()
-        with pytest.raises(LinkFailed) as failed:
-            await second.open()
-        assert failed.value.reason is Reason.BUSY
-        assert "in use" in failed.value.message
-        with pytest.raises(LinkFailed):
-            await first.open()
-        await first.close()
+async def test_a_port_has_one_holder(port, ears):
+    first, second = ears.link(port.path), ears.link(port.path)
+    await first.open()
+    with pytest.raises(LinkFailed) as failed:
         await second.open()
-        await second.close()
-
-    run(scenario)
+    assert failed.value.reason is Reason.BUSY
+    assert "in use" in failed.value.message
+    with pytest.raises(LinkFailed):
+        await first.open()
+    await first.close()
+    await second.open()
+    await second.close()
 
 
 @pytest.mark.parametrize(
@@ -270,54 +221,43 @@ def test_a_port_has_one_holder(run, port, ears):
         ("bad\0path", Reason.SETTINGS),
     ],
 )
-def test_what_cannot_be_opened_says_why(run, ears, path, reason):
-    async def scenario():
-        with pytest.raises(LinkFailed) as failed:
-            await ears.link(path).open()
-        assert failed.value.reason is reason
-        assert failed.value.hint
-
-    run(scenario)
+async def test_what_cannot_be_opened_says_why(ears, path, reason):
+    with pytest.raises(LinkFailed) as failed:
+        await ears.link(path).open()
+    assert failed.value.reason is reason
+    assert failed.value.hint
 
 
 @pytest.mark.parametrize(
     "line", [SerialSettings(-5), SerialSettings(9600, 9), SerialSettings(9600, 8, "X"), SerialSettings(9600, 8, "N", 3)]
 )
-def test_impossible_line_settings(run, port, ears, line):
-    async def scenario():
-        with pytest.raises(LinkFailed) as failed:
-            await ears.link(port.path, line).open()
-        assert failed.value.reason is Reason.SETTINGS
-
-    run(scenario)
+async def test_impossible_line_settings(port, ears, line):
+    with pytest.raises(LinkFailed) as failed:
+        await ears.link(port.path, line).open()
+    assert failed.value.reason is Reason.SETTINGS
 
 
-def test_pause_slows_the_far_end_and_resume_loses_nothing(run, port, ears, eventually):
+async def test_pause_slows_the_far_end_and_resume_loses_nothing(port, ears, eventually):
     flood = os.urandom(300_000)
-
-    async def scenario():
-        link = ears.link(port.path)
-        await link.open()
-        assert link.can_pause
-        link.pause()
-        writer = threading.Thread(target=_write_all, args=(port.master, flood), daemon=True)
-        writer.start()
-        await asyncio.sleep(0.1)
-        assert ears.data == b""
-        assert writer.is_alive()  # it does not fit what the kernel holds
-        link.resume()
-        await eventually(lambda: len(ears.data) > 10_000)
-        link.pause()
-        held = len(ears.data)
-        await asyncio.sleep(0.05)
-        assert len(ears.data) == held
-        link.resume()
-        await eventually(lambda: len(ears.data) == len(flood))
-        assert ears.data == flood
-        writer.join()
-        await link.close()
-
-    run(scenario)
+    link = await ears.opened(port.path)
+    assert link.can_pause
+    link.pause()
+    writer = threading.Thread(target=_write_all, args=(port.master, flood), daemon=True)
+    writer.start()
+    await asyncio.sleep(0.1)
+    assert ears.data == b""
+    assert writer.is_alive()  # it does not fit what the kernel holds
+    link.resume()
+    await eventually(lambda: len(ears.data) > 10_000)
+    link.pause()
+    held = len(ears.data)
+    await asyncio.sleep(0.05)
+    assert len(ears.data) == held
+    link.resume()
+    await eventually(lambda: len(ears.data) == len(flood))
+    assert ears.data == flood
+    writer.join()
+    await link.close()
 
 
 def test_a_real_line_without_flow_control_cannot_be_paused():
@@ -329,21 +269,17 @@ def test_a_real_line_without_flow_control_cannot_be_paused():
     assert link("socket://host:1", "none").can_pause
 
 
-def test_a_far_end_that_takes_nothing_times_the_send_out(run, port, ears):
-    async def scenario():
-        link = ears.link(port.path)
-        await link.open()
-        with pytest.raises(LinkFailed) as failed:
-            await link.send(b"x" * 1_000_000, timeout=0.05)
-        assert failed.value.reason is Reason.TIMEOUT
-        while len(os.read(port.master, 65536)) == 65536:
-            pass
-        await link.close()
-
-    run(scenario)
+async def test_a_far_end_that_takes_nothing_times_the_send_out(port, ears):
+    link = await ears.opened(port.path)
+    with pytest.raises(LinkFailed) as failed:
+        await link.send(b"x" * 1_000_000, timeout=0.05)
+    assert failed.value.reason is Reason.TIMEOUT
+    while len(os.read(port.master, 65536)) == 65536:
+        pass
+    await link.close()
 
 
-def test_an_open_that_hangs_is_given_up_and_its_port_not_leaked(run, port, ears, eventually, monkeypatch):
+async def test_an_open_that_hangs_is_given_up_and_its_port_not_leaked(port, ears, eventually, monkeypatch):
     release, started, closed = threading.Event(), [], []
     real_open, real_close = ports.open_port, ports.close_port
 
@@ -358,24 +294,20 @@ def test_an_open_that_hangs_is_given_up_and_its_port_not_leaked(run, port, ears,
 
     monkeypatch.setattr(ports, "open_port", slow)
     monkeypatch.setattr(ports, "close_port", close)
-
-    async def scenario():
-        link = ears.link(port.path)
-        for _ in range(2):  # the second does not start another thread beside the one that hangs
-            with pytest.raises(LinkFailed) as failed:
-                await link.open(timeout=0.05)
-            assert failed.value.reason is Reason.TIMEOUT
-        assert len(started) == 1
-        release.set()
-        await eventually(lambda: closed)
-        assert not closed[0].is_open
-        await link.open()
-        await link.close()
-
-    run(scenario)
+    link = ears.link(port.path)
+    for _ in range(2):  # the second does not start another thread beside the one that hangs
+        with pytest.raises(LinkFailed) as failed:
+            await link.open(timeout=0.05)
+        assert failed.value.reason is Reason.TIMEOUT
+    assert len(started) == 1
+    release.set()
+    await eventually(lambda: closed)
+    assert not closed[0].is_open
+    await link.open()
+    await link.close()
 
 
-def test_a_cancelled_open_does_not_leak(run, port, ears, eventually, monkeypatch):
+async def test_a_cancelled_open_does_not_leak(port, ears, eventually, monkeypatch):
     release, closed = threading.Event(), []
     real_open, real_close = ports.open_port, ports.close_port
 
@@ -385,34 +317,25 @@ def test_a_cancelled_open_does_not_leak(run, port, ears, eventually, monkeypatch
 
     monkeypatch.setattr(ports, "open_port", slow)
     monkeypatch.setattr(ports, "close_port", lambda handle: (real_close(handle), closed.append(handle)))
-
-    async def scenario():
-        opening = asyncio.create_task(ears.link(port.path).open())
-        await asyncio.sleep(0.01)
-        opening.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await opening
-        release.set()
-        await eventually(lambda: closed)
-
-    run(scenario)
+    opening = asyncio.create_task(ears.link(port.path).open())
+    await asyncio.sleep(0.01)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    release.set()
+    await eventually(lambda: closed)
 
 
-def test_a_close_that_hangs_does_not_hold_the_loop(run, port, ears, monkeypatch):
+async def test_a_close_that_hangs_does_not_hold_the_loop(port, ears, monkeypatch):
     release = threading.Event()
     real_close = ports.close_port
     monkeypatch.setattr(ports, "close_port", lambda handle: (release.wait(10), real_close(handle)))
-
-    async def scenario():
-        link = ears.link(port.path)
-        await link.open()
-        await link.close(timeout=0.05)
-        assert not link.is_open
-        asyncio.get_running_loop().call_later(0.1, release.set)
-        await link.open()  # waits until the old handle has given its lock back
-        await link.close()
-
-    run(scenario)
+    link = await ears.opened(port.path)
+    await link.close(timeout=0.05)
+    assert not link.is_open
+    asyncio.get_running_loop().call_later(0.1, release.set)
+    await link.open()  # waits until the old handle has given its lock back
+    await link.close()
 
 
 def test_a_silent_port_wakes_nobody(port, ears, eventually):
@@ -425,8 +348,7 @@ def test_a_silent_port_wakes_nobody(port, ears, eventually):
 
     async def scenario():
         loop = asyncio.get_running_loop()
-        link = ears.link(port.path)
-        await link.open()
+        link = await ears.opened(port.path)
         os.write(port.master, b"x")
         await eventually(lambda: ears.data)
         await asyncio.sleep(0.1)  # the pause after the read is over
@@ -442,41 +364,32 @@ def test_a_silent_port_wakes_nobody(port, ears, eventually):
         runner.run(scenario())
 
 
-def test_a_socket_is_a_port_too(run, ears, eventually):
+async def test_a_socket_is_a_port_too(ears, eventually):
     server = socket.create_server(("127.0.0.1", 0))
-
-    async def scenario():
-        link = ears.link(f"socket://127.0.0.1:{server.getsockname()[1]}")
-        await link.open()
-        far, _ = server.accept()
-        far.sendall(b"at once")
-        await eventually(lambda: ears.data == b"at once")
-        await link.send(b"hello")
-        assert far.recv(100) == b"hello"
-        far.close()
-        await eventually(lambda: ears.lost)
-        await link.close()
-
-    run(scenario)
+    link = await ears.opened(f"socket://127.0.0.1:{server.getsockname()[1]}")
+    far, _ = server.accept()
+    far.sendall(b"at once")
+    await eventually(lambda: ears.data == b"at once")
+    await link.send(b"hello")
+    assert far.recv(100) == b"hello"
+    far.close()
+    await eventually(lambda: ears.lost)
+    await link.close()
     server.close()
 
 
-def test_a_port_without_a_descriptor_is_read_by_a_thread(run, ears, eventually):
-    async def scenario():
-        link = ears.link("loop://")
-        await link.open()
-        await link.send(b"round")
-        await eventually(lambda: ears.data == b"round")
-        link.pause()
-        await link.send(b" and round")
-        await asyncio.sleep(0.05)
-        assert ears.data == b"round"
-        link.resume()
-        await eventually(lambda: ears.data == b"round and round")
-        await link.close()
-        assert ears.lost == []
-
-    run(scenario)
+async def test_a_port_without_a_descriptor_is_read_by_a_thread(ears, eventually):
+    link = await ears.opened("loop://")
+    await link.send(b"round")
+    await eventually(lambda: ears.data == b"round")
+    link.pause()
+    await link.send(b" and round")
+    await asyncio.sleep(0.05)
+    assert ears.data == b"round"
+    link.resume()
+    await eventually(lambda: ears.data == b"round and round")
+    await link.close()
+    assert ears.lost == []
 
 
 def _write_all(descriptor, data):
@@ -485,10 +398,9 @@ def _write_all(descriptor, data):
         view = view[os.write(descriptor, view) :]
 
 
-def test_a_fault_in_whoever_listens_to_a_port_ends_that_port_only(run, port, ears):
+async def test_a_fault_in_whoever_listens_to_a_port_ends_that_port_only(port, ears):
     other = Port()
-
-    async def scenario():
+    try:
         watch, deaf = PortWatch(), Ears()
         deaf.heard = lambda data: 1 // 0
         links = [deaf.link(other.path, watch=watch), ears.link(port.path, watch=watch)]
@@ -504,27 +416,20 @@ def test_a_fault_in_whoever_listens_to_a_port_ends_that_port_only(run, port, ear
         assert ears.lost == []
         for link in links:
             await link.close()
-
-    try:
-        run(scenario)
     finally:
         other.hang_up()
 
 
-def test_a_port_that_cannot_be_watched_is_lost_and_not_deaf(run, port, ears):
+async def test_a_port_that_cannot_be_watched_is_lost_and_not_deaf(port, ears):
     """A process with as many files open as it may."""
 
     class FullWatch(PortWatch):
         def add(self, loop, descriptor, read):
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    async def scenario():
-        link = ears.link(port.path, watch=FullWatch())
-        await link.open()
-        while not ears.lost:
-            await asyncio.sleep(0.005)
-        assert str(ears.lost[0]).endswith("Too many open files")
-        assert not link.is_open
-        await link.close()
-
-    run(scenario)
+    link = await ears.opened(port.path, watch=FullWatch())
+    while not ears.lost:
+        await asyncio.sleep(0.005)
+    assert str(ears.lost[0]).endswith("Too many open files")
+    assert not link.is_open
+    await link.close()
