@@ -12,6 +12,7 @@ import pytest
 from gatepost.agent.api.routes import ROUTES
 from gatepost.client import ApiCall, AsyncGatewayClient, GatewayClient, GatewayError, GatewayTimeout, NoAgent
 from gatepost.client.calls import GatewayCalls
+from tests.support.failing import failing
 from tests.support.waiting import until
 
 
@@ -65,9 +66,8 @@ async def test_send_takes_parameters_and_members(app, server):
 
 
 async def test_names_with_any_letters_stay_one_part_of_the_path(server):
-    with pytest.raises(GatewayError) as caught:
+    with failing(GatewayError, key="not-found") as caught:
         await AsyncGatewayClient(server.path).device("a/b?c d")
-    assert caught.value.key == "not-found"
     assert "a/b?c d" in caught.value.message
 
 
@@ -83,9 +83,8 @@ async def test_an_error_carries_key_message_hint_and_status(server, kind):
 
 @pytest.mark.parametrize("kind", [GatewayClient, AsyncGatewayClient])
 async def test_a_rejected_command_carries_its_response(server, kind):
-    with pytest.raises(GatewayError) as caught:
+    with failing(GatewayError, key="unknown-command") as caught:
         await call(kind(server.path).send, "oximeter-1", "dance")
-    assert caught.value.key == "unknown-command"
     assert caught.value.answer["status"] == "rejected"
 
 
@@ -100,9 +99,8 @@ async def test_time_runs_out(app, server, kind):
 
 @pytest.mark.parametrize("kind", [GatewayClient, AsyncGatewayClient])
 async def test_nobody_there(tmp_path, kind):
-    with pytest.raises(NoAgent) as caught:
+    with failing(NoAgent, why="absent") as caught:
         await call(kind(tmp_path / "none.sock").health)
-    assert caught.value.why == "absent"
     assert str(tmp_path / "none.sock") in caught.value.message
 
 
@@ -150,9 +148,8 @@ async def test_the_blocking_client_follows(app, server):
 @pytest.mark.parametrize("kind", [GatewayClient, AsyncGatewayClient])
 async def test_a_refused_stream_is_an_error(server, kind):
     stream = kind(server.path).follow(last=5000)
-    with pytest.raises(GatewayError) as caught:
+    with failing(GatewayError, key="bad-input"):
         await call(lambda: anext(stream) if inspect.isasyncgen(stream) else next(stream))
-    assert caught.value.key == "bad-input"
 
 
 def test_the_environment_names_the_socket(monkeypatch):

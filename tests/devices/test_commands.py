@@ -13,6 +13,7 @@ from gatepost.agent.settings.model import DeviceSettings, ThresholdSettings
 from gatepost.drivers.driver import CommandFailed
 from gatepost.drivers.link import LinkFailed, Reason
 from tests.devices.fakes import AskedDriver, Bench, HandClock, MemoryStore, NoParameters, line, until
+from tests.support.failing import failing
 
 
 async def test_what_a_device_understands(bench: Bench):
@@ -53,16 +54,14 @@ async def test_bad_parameters_are_no_struct_of_the_command(bench: Bench, command
 async def test_parameters_of_another_driver_are_rejected(bench: Bench):
     """The device may have been given another driver since they were checked."""
     await bench.online()
-    with pytest.raises(Rejected) as caught:
+    with failing(Rejected, kind="busy"):
         await bench.devices.execute("d", "set_interval", NoParameters())
-    assert caught.value.kind == "busy"
 
 
 async def test_an_unknown_command_is_rejected(bench: Bench):
     await bench.online()
-    with pytest.raises(Rejected) as caught:
+    with failing(Rejected, kind="unknown-command"):
         await bench.execute("d", "explode", {})
-    assert caught.value.kind == "unknown-command"
 
 
 # -- read_now
@@ -102,15 +101,13 @@ async def test_read_now_of_a_device_that_is_away_or_says_nothing(bench: Bench, m
 
     await bench.online()
     monkeypatch.setattr(command_executor, "GENERIC", (Command("read_now", "", timeout=0.05),))
-    with pytest.raises(CommandFailed) as caught:
+    with failing(CommandFailed, key="timeout"):
         await bench.execute("d", "read_now", {})
-    assert caught.value.key == "timeout"
     bench.trouble = LinkFailed(Reason.MISSING, "not there", "plug it in")
     bench.link.lose()
     await until(lambda: bench.view()["reason"] == "missing")
-    with pytest.raises(DeviceOffline) as offline:
+    with failing(DeviceOffline, hint="plug it in"):
         await bench.execute("d", "read_now", {})
-    assert offline.value.hint == "plug it in"
 
 
 async def test_a_driver_with_a_read_now_of_its_own_asks_its_device(bench: Bench):
@@ -153,9 +150,8 @@ async def test_one_command_at_a_time(bench: Bench):
 @pytest.mark.parametrize(("command", "key"), [("wait", "timeout"), ("refuse", "not-now"), ("broken", "driver-error")])
 async def test_a_command_that_fails_says_so_and_the_next_one_works(bench: Bench, command, key):
     await bench.online()
-    with pytest.raises(CommandFailed) as caught:
+    with failing(CommandFailed, key=key) as caught:
         await bench.execute("d", command, {})
-    assert caught.value.key == key
     assert "secret" not in str(caught.value)
     bench.answers[b"who"] = line(reply={"name": "it"})
     assert await bench.execute("d", "who", {}) == {"name": "it"}

@@ -12,6 +12,7 @@ from gatepost.drivers.driver import CommandFailed, ForbiddenWrite
 from gatepost.drivers.reading import Reading, Reply
 from tests.devices.fakes import Bench, TestDriver
 from tests.support.clock import HandClock
+from tests.support.failing import failing
 
 
 class Shy(TestDriver):
@@ -77,18 +78,16 @@ async def test_what_came_before_the_loss_is_still_heard_and_then_it_fails():
 
 async def test_forbidden_words_are_not_said():
     exchange, wire = made()
-    with pytest.raises(CommandFailed) as refused:
+    with failing(CommandFailed, key="forbidden"):
         await exchange.send(b"DMZ\r")
-    assert refused.value.key == "forbidden"
     await exchange.send(b"DMP\r")
     assert wire.sent == [b"DMP\r"]
 
 
 async def test_a_serial_device_is_no_peripheral():
     exchange, _wire = made()
-    with pytest.raises(CommandFailed) as refused:
+    with failing(CommandFailed, key="no-peripheral"):
         _ = exchange.peripheral
-    assert refused.value.key == "no-peripheral"
 
 
 async def test_the_moment_is_local_and_says_whether_it_is_trusted():

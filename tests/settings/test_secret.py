@@ -5,6 +5,7 @@ import pytest
 from gatepost.agent.core.errors import SettingsWrong
 from gatepost.agent.settings import check_secrets, resolve_secret
 from gatepost.agent.settings.model import BrokerSettings, DeviceSettings, SecretRef, Settings
+from tests.support.failing import failing
 
 
 def test_the_three_places(tmp_path):
@@ -40,9 +41,8 @@ def test_what_cannot_be_had_is_told_without_the_value(tmp_path, monkeypatch, sec
     monkeypatch.chdir(tmp_path)
     if content is not None:
         (tmp_path / "f").write_bytes(content)
-    with pytest.raises(SettingsWrong) as caught:
+    with failing(SettingsWrong, kind="secret-missing") as caught:
         resolve_secret(secret, {"EMPTY": ""})
-    assert caught.value.kind == "secret-missing"
     assert part in caught.value.message
     assert "geheim" not in caught.value.message + caught.value.hint
     assert caught.value.__cause__ is None

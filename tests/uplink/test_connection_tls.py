@@ -10,6 +10,7 @@ import pytest
 
 from gatepost.agent.core.errors import ConnectFailed, UplinkError
 from gatepost.agent.uplink.mqtt.tls import tls_context
+from tests.support.failing import failing
 from tests.support.waiting import until
 
 from .broker import Authority, FakeBroker, Mosquitto, running
@@ -81,15 +82,13 @@ async def test_a_port_without_tls() -> None:
 
 
 async def test_tls_needs_a_context() -> None:
-    with pytest.raises(ConnectFailed) as caught:
+    with failing(ConnectFailed, reason="settings"):
         await Recorder("mqtts://localhost:1").connection.open(1)
-    assert caught.value.reason == "settings"
 
 
 def problem_of(**tls: object) -> UplinkError:
-    with pytest.raises(UplinkError) as caught:
+    with failing(UplinkError, kind="tls-wrong") as caught:
         tls_context(**tls)  # type: ignore[arg-type]
-    assert caught.value.kind == "tls-wrong"
     assert caught.value.hint
     return caught.value
 

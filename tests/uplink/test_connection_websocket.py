@@ -15,6 +15,7 @@ from websockets.server import ServerProtocol
 from gatepost.agent.core.errors import ConnectFailed
 from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
 from gatepost.agent.uplink.mqtt.websocket import WebSocketOpener, WebSocketTransport
+from tests.support.failing import failing
 
 from .broker import packet, publish_id, until
 from .client import Recorder, connected
@@ -161,9 +162,8 @@ async def test_no_websocket_there(answer: bytes) -> None:
     listening = await asyncio.start_server(serve_once, "127.0.0.1", 0)
     async with listening:
         port = listening.sockets[0].getsockname()[1]
-        with pytest.raises(ConnectFailed) as caught:
+        with failing(ConnectFailed, reason="websocket") as caught:
             await Recorder(f"ws://127.0.0.1:{port}/x").connection.open(5)
-        assert caught.value.reason == "websocket"
         if b"404" in answer:
             assert "404" in caught.value.message
 
@@ -177,7 +177,6 @@ async def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
         return original(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ConnectFailed) as caught:
+    with failing(ConnectFailed, reason="settings") as caught:
         await Recorder("ws://127.0.0.1:1").connection.open(5)
-    assert caught.value.reason == "settings"
     assert "pip install websockets" in caught.value.hint

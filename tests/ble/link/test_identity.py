@@ -10,10 +10,11 @@ import pytest
 from gatepost.drivers.ble.link.gatt_link import GattLink
 from gatepost.drivers.ble.profile import ProfileMemory
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
-from gatepost.drivers.link import LinkFailed
+from gatepost.drivers.link import LinkFailed, Reason
 from gatepost.drivers.reading import Faults
 from tests.ble.conftest import until
-from tests.ble.link.rig import Heard, Kind, Rig, Strap, read, reason
+from tests.ble.link.rig import Heard, Kind, Rig, Strap, read
+from tests.support.failing import failing
 
 PRIVATE, LATER, IDENTITY = "4C:11:22:33:44:55", "5E:66:77:88:99:AA", "00:1B:63:00:00:07"
 FIRST, SECOND = "C0:FF:EE:00:00:01", "C0:FF:EE:00:00:02"
@@ -184,9 +185,8 @@ async def test_a_claim_that_cannot_be_read_is_not_guessed(bluez: TwinDaemon, rig
     kept.broken = True
     bluez.place(Strap(FIRST))
     named, _ = entry(rig, kept, "a", "Strap")
-    with pytest.raises(LinkFailed) as failed:
+    with failing(LinkFailed, reason=Reason.STORE):
         await named.open(LIMIT)
-    assert reason(failed.value) == "store"
     kept.broken = False
     kept.states["a"] = {"addresses": 7}  # damaged: as if there were none
     assert await used(named) == (FIRST,)

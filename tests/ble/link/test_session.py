@@ -8,8 +8,9 @@ import pytest
 
 from gatepost.drivers.ble.peripheral import GattCharacteristic, GattError
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
-from gatepost.drivers.link import LinkFailed
+from gatepost.drivers.link import LinkFailed, Reason
 from tests.ble.link.rig import EVENT, LONG, POINT, SITE, STREAM, Kind, Rig, Strap, read, reason, subscribe
+from tests.support.failing import failing
 from tests.support.waiting import until
 
 ADDRESS = "C0:FF:EE:00:00:01"
@@ -34,9 +35,8 @@ async def test_a_device_is_found_by_its_address_in_any_case_and_read_and_written
     await peripheral.write(point, b"\x01")
     await peripheral.write(point, b"\x02", response=False)
     await until(lambda: strap.heard == [b"\x01", b"\x02"])
-    with pytest.raises(GattError) as refused:
+    with failing(GattError, code=0x80):
         await peripheral.write(point, b"\xff")
-    assert refused.value.code == 0x80
     assert link.statistics() == {"connects": 1, "notifications": 0, "rssi": -60}
     assert link.counters() == {}
 
@@ -132,9 +132,8 @@ async def test_a_request_under_way_fails_when_the_link_is_lost(bluez: TwinDaemon
     asking = asyncio.create_task(read(link, timeout=LIMIT))
     await asyncio.sleep(0.05)
     air.drop()
-    with pytest.raises(LinkFailed) as failed:
+    with failing(LinkFailed, reason=Reason.IO):
         await asking
-    assert reason(failed.value) == "io"
 
 
 async def test_nothing_is_heard_after_close(bluez: TwinDaemon, rig: Rig) -> None:
@@ -184,9 +183,8 @@ async def test_a_sleepy_device_is_caught_each_time_it_shows_itself_and_left_alon
 async def test_what_cannot_be_done_says_so(bluez: TwinDaemon, rig: Rig) -> None:
     bluez.place(Strap())
     link, _ = rig.link(ADDRESS)
-    with pytest.raises(LinkFailed) as refused:
+    with failing(LinkFailed, reason=Reason.SETTINGS):
         await link.send(b"x", 1.0)
-    assert reason(refused.value) == "settings"
     await link.open(LIMIT)
     assert not link.can_pause
     link.pause()
@@ -195,8 +193,7 @@ async def test_what_cannot_be_done_says_so(bluez: TwinDaemon, rig: Rig) -> None:
     assert peripheral is not None
     assert peripheral.find("nothing") is None
     assert peripheral.find(STREAM, "nothing") is None
-    with pytest.raises(GattError) as missing:
+    with failing(GattError, code=0x0A):
         await peripheral.read(GattCharacteristic(SITE, 999, "", frozenset({"read"})))
-    assert missing.value.code == 0x0A
     with pytest.raises(GattError):
         await peripheral.read(next(each for each in peripheral.characteristics if each.uuid == POINT))

@@ -16,6 +16,7 @@ from gatepost.drivers.ble.twin.devices.polar import CONTROL
 from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
 from gatepost.drivers.reading import BAD, Reading
 from tests.ble.twin.hear import KINDS, Heard
+from tests.support.failing import failing
 
 MOMENT = datetime(2026, 11, 20, 10, 30)  # noqa: DTZ001
 START_ECG, STOP_ECG = bytes.fromhex("02000001820001010e00"), b"\x03\x00"
@@ -87,9 +88,8 @@ def test_heart_rate() -> None:
     assert any("energy_expended" in reading.values for reading in readings)
     heard.twin.find(0x2A39).write(b"\x01")
     assert heard.twin.energy == 0
-    with pytest.raises(GattError) as refused:
+    with failing(GattError, code=0x80):
         heard.twin.find(0x2A39).write(b"\x02")
-    assert refused.value.code == 0x80
 
 
 def test_lost_contact_is_no_heart_rate() -> None:
@@ -162,9 +162,8 @@ def test_a_thermometer_takes_its_interval() -> None:
     twin = make("ble-thermometer")
     twin.find(0x2A21).write(b"\x0a\x00")
     assert twin.find(0x2A21).read() == b"\x0a\x00"
-    with pytest.raises(GattError) as refused:
+    with failing(GattError, code=0xFF):
         twin.find(0x2A21).write(b"\xff\xff")
-    assert refused.value.code == 0xFF
 
 
 def test_an_unsuccessful_weighing_has_no_weight() -> None:
@@ -192,14 +191,12 @@ def test_cgm_refuses_a_wrong_crc() -> None:
     twin = make("ble-cgm")
     twin.attach(lambda *_: None, lambda: None)
     point = twin.find(0x2AAC)
-    with pytest.raises(GattError) as unsubscribed:
+    with failing(GattError, code=0x81):
         point.write(b"\x02" + crc(b"\x02"))
-    assert unsubscribed.value.code == 0x81
     twin.subscribe(point, True)
     for wrong, code in ((b"\x02\0\0", 0x81), (b"\x02", 0x80)):
-        with pytest.raises(GattError) as refused:
+        with failing(GattError, code=code):
             point.write(wrong)
-        assert refused.value.code == code
 
 
 def test_nonin_searches_before_it_finds() -> None:

@@ -12,6 +12,7 @@ from gatepost.drivers.ble.twin.devices.glucose import GlucoseTwin
 from gatepost.drivers.ble.twin.peripheral import TwinPeripheral
 from gatepost.drivers.ble.uuids import uuid
 from tests.ble.twin.test_devices import MOMENT
+from tests.support.failing import failing
 
 MEASUREMENT, CONTEXT, POINT = (uuid(number) for number in (0x2A18, 0x2A34, 0x2A52))
 
@@ -118,9 +119,8 @@ def test_one_procedure_at_a_time_and_abort() -> None:
     meter = Meter(stored=100)
     meter.tell("0101")
     meter.twin.tick()
-    with pytest.raises(GattError) as busy:
+    with failing(GattError, code=0x80):
         meter.tell("0401")
-    assert busy.value.code == 0x80
     numbers, answer = meter.ask("0300")
     assert answer == "06000301"
     assert len(numbers) == 0
@@ -130,9 +130,8 @@ def test_one_procedure_at_a_time_and_abort() -> None:
 
 def test_who_does_not_listen_is_refused() -> None:
     meter = Meter(subscribed=False)
-    with pytest.raises(GattError) as refused:
+    with failing(GattError, code=0x81):
         meter.tell("0101")
-    assert refused.value.code == 0x81
     meter.twin.subscribe(meter.twin.access.point, True)
     with pytest.raises(GattError):
         meter.tell("0101")

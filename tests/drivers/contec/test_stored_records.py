@@ -18,6 +18,7 @@ from gatepost.drivers.serial.contec.v7_driver import Contec7Options, ContecCms50
 from gatepost.drivers.serial.contec.v7_segments import decode_record
 from gatepost.drivers.serial.contec.v7_twin import a_night
 from tests.drivers.twin_exchange import Killed, TwinExchange
+from tests.support.failing import failing
 
 DRIVERS = {"v7": lambda: ContecCms50V7(), "five": lambda: ContecCms50dPlus()}
 
@@ -257,9 +258,8 @@ async def test_a_line_that_always_loses_something_gives_nothing_wrong(name, tabl
     driver = DRIVERS[name]()
     exchange = table(driver)
     lossy(exchange, lambda said: said[:20] + said[21:] if len(said) > 30 else said)
-    with pytest.raises(CommandFailed) as failed:
+    with failing(CommandFailed, key="incomplete"):
         await driver.execute("read_stored", None, exchange)
-    assert failed.value.key == "incomplete"
     assert records(exchange.given) == []
 
 
@@ -286,9 +286,8 @@ async def test_a_device_that_records_just_now_refuses(table):
     hear = exchange.twin.hear
     busy = v7.encode_reply(v7.V7Packet(v7.FEEDBACK, bytes((v7.ASK_STORED, 3))))
     exchange.twin.hear = lambda data: busy if data[2] == v7.ASK_STORED else hear(data)
-    with pytest.raises(CommandFailed) as failed:
+    with failing(CommandFailed, key="recording"):
         await driver.execute("read_stored", None, exchange)
-    assert failed.value.key == "recording"
     assert exchange.twin.live
 
 

@@ -15,6 +15,7 @@ from gatepost.drivers.link import LinkFailed, Reason
 from gatepost.drivers.serial.port import open_port as ports
 from gatepost.drivers.serial.port.link import SerialLink
 from gatepost.drivers.serial.port.port_watch import PortWatch
+from tests.support.failing import failing
 
 LINE = SerialSettings(9600)
 
@@ -144,9 +145,8 @@ async def test_a_hang_up_is_told_once(port, ears, eventually):
     await eventually(lambda: ears.lost)
     assert not link.is_open
     assert link.counters()["read-errors"] == 1
-    with pytest.raises(LinkFailed) as failed:
+    with failing(LinkFailed, reason=Reason.IO):
         await link.send(b"x")
-    assert failed.value.reason is Reason.IO
     await link.close()
     assert [failure.reason for failure in ears.lost] == [Reason.IO]
 
@@ -157,9 +157,8 @@ async def test_a_hang_up_while_sending_fails_the_send(port, ears, eventually):
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     port.hang_up()
-    with pytest.raises(LinkFailed) as failed:
+    with failing(LinkFailed, reason=Reason.IO):
         await sending
-    assert failed.value.reason is Reason.IO
     await eventually(lambda: ears.lost)
     await link.close()
 
@@ -183,9 +182,8 @@ async def test_the_same_path_may_lead_to_another_port_next_time(port, ears, even
     port.hang_up()
     name.unlink()
     await eventually(lambda: ears.lost)
-    with pytest.raises(LinkFailed) as failed:
+    with failing(LinkFailed, reason=Reason.MISSING):
         await link.open()
-    assert failed.value.reason is Reason.MISSING
     name.symlink_to(other.path)
     await link.open()
     os.write(other.master, b"back")
@@ -197,9 +195,8 @@ async def test_the_same_path_may_lead_to_another_port_next_time(port, ears, even
 async def test_a_port_has_one_holder(port, ears):
     first, second = ears.link(port.path), ears.link(port.path)
     await first.open()
-    with pytest.raises(LinkFailed) as failed:
+    with failing(LinkFailed, reason=Reason.BUSY) as failed:
         await second.open()
-    assert failed.value.reason is Reason.BUSY
     assert "in use" in failed.value.message
     with pytest.raises(LinkFailed):
         await first.open()
@@ -222,9 +219,8 @@ async def test_a_port_has_one_holder(port, ears):
     ],
 )
 async def test_what_cannot_be_opened_says_why(ears, path, reason):
-    with pytest.raises(LinkFailed) as failed:
+    with failing(LinkFailed, reason=reason) as failed:
         await ears.link(path).open()
-    assert failed.value.reason is reason
     assert failed.value.hint
 
 
@@ -232,9 +228,8 @@ async def test_what_cannot_be_opened_says_why(ears, path, reason):
     "line", [SerialSettings(-5), SerialSettings(9600, 9), SerialSettings(9600, 8, "X"), SerialSettings(9600, 8, "N", 3)]
 )
 async def test_impossible_line_settings(port, ears, line):
-    with pytest.raises(LinkFailed) as failed:
+    with failing(LinkFailed, reason=Reason.SETTINGS):
         await ears.link(port.path, line).open()
-    assert failed.value.reason is Reason.SETTINGS
 
 
 async def test_pause_slows_the_far_end_and_resume_loses_nothing(port, ears, eventually):
@@ -271,9 +266,8 @@ def test_a_real_line_without_flow_control_cannot_be_paused():
 
 async def test_a_far_end_that_takes_nothing_times_the_send_out(port, ears):
     link = await ears.opened(port.path)
-    with pytest.raises(LinkFailed) as failed:
+    with failing(LinkFailed, reason=Reason.TIMEOUT):
         await link.send(b"x" * 1_000_000, timeout=0.05)
-    assert failed.value.reason is Reason.TIMEOUT
     while len(os.read(port.master, 65536)) == 65536:
         pass
     await link.close()
@@ -296,9 +290,8 @@ async def test_an_open_that_hangs_is_given_up_and_its_port_not_leaked(port, ears
     monkeypatch.setattr(ports, "close_port", close)
     link = ears.link(port.path)
     for _ in range(2):  # the second does not start another thread beside the one that hangs
-        with pytest.raises(LinkFailed) as failed:
+        with failing(LinkFailed, reason=Reason.TIMEOUT):
             await link.open(timeout=0.05)
-        assert failed.value.reason is Reason.TIMEOUT
     assert len(started) == 1
     release.set()
     await eventually(lambda: closed)

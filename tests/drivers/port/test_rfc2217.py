@@ -12,6 +12,7 @@ import serial.rfc2217
 from gatepost.drivers.driver import SerialSettings
 from gatepost.drivers.link import LinkFailed, Reason
 from gatepost.drivers.serial.port.link import SerialLink
+from tests.support.failing import failing
 
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning")  # pyserial's own thread
 
@@ -99,6 +100,5 @@ async def test_a_paused_link_keeps_a_bounded_amount(server, eventually):
 
 async def test_a_server_that_is_none():
     link = SerialLink("rfc2217://127.0.0.1:1", SerialSettings(9600), on_data=print, on_lost=print)
-    with pytest.raises(LinkFailed) as failed:
+    with failing(LinkFailed, reason=Reason.MISSING):
         await link.open()
-    assert failed.value.reason is Reason.MISSING

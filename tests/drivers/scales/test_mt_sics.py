@@ -9,6 +9,7 @@ from gatepost.drivers.serial.scales.mt_sics_driver import MtSics, MtSicsOptions
 from gatepost.drivers.serial.scales.mt_sics_format import SicsResponse, decode_line, encode_weight
 from gatepost.drivers.serial.scales.scale_driver import ScaleReadNow
 from tests.drivers.twin_exchange import TwinExchange
+from tests.support.failing import failing
 
 
 def read(*lines, **options):
@@ -152,9 +153,8 @@ async def test_a_refusal_fails_the_command(answer, key):
     driver = MtSics()
     exchange = TwinExchange(driver, driver.twin())
     exchange.twin.hear = lambda data: answer
-    with pytest.raises(CommandFailed) as failed:
+    with failing(CommandFailed, key=key):
         await driver.execute("read_now", ScaleReadNow(), exchange)
-    assert failed.value.key == key
 
 
 async def test_a_balance_that_is_off_times_out():
