@@ -21,7 +21,7 @@ from gatepost.agent.uplink.formats.interface import ContractFormat
 from gatepost.agent.uplink.lanes import Lanes
 from gatepost.agent.uplink.message_renderer import MessageRenderer
 from gatepost.agent.uplink.mqtt.connection import ConnectionLost
-from gatepost.agent.uplink.poison_messages import PoisonMessages
+from gatepost.agent.uplink.poison_messages import SUSPECT_AFTER, PoisonMessages
 from gatepost.agent.uplink.routing import BrokerRoutes, ReadingThinner
 from gatepost.agent.uplink.wire_message import WireMessage
 
@@ -247,10 +247,18 @@ class Rig:
         self.session.start(connection)  # type: ignore[arg-type]
         return connection
 
-    def send_new(self, count: int = 1, **row: Any) -> None:
-        """So many rows are stored, and the session sends what it may."""
+    def store_new(self, count: int = 1, **row: Any) -> None:
         for _ in range(count):
             self.store.add(**row)
+
+    def send_new(self, count: int = 1, **row: Any) -> None:
+        """So many rows are stored, and the session sends what it may."""
+        self.store_new(count, **row)
+        self.session.send_pending()
+
+    def later(self, seconds: float) -> None:
+        """Time passes, and the session sends what it may."""
+        self.now += seconds
         self.session.send_pending()
 
     async def send(self, topic: str, payload: bytes, qos: int, retain: bool, properties: bytes, timeout: float) -> int:
@@ -262,10 +270,26 @@ class Rig:
         self.connection.is_open = False
         return result
 
+    def hung_up_on(self) -> None:
+        """Connections end with the first row in flight, until that is a suspect."""
+        for _ in range(SUSPECT_AFTER):
+            self.connect()
+            self.poison.hung_up(*self.drop())
+
+    def suspect(self, seq: int) -> None:
+        for _ in range(SUSPECT_AFTER):
+            self.poison.hung_up(seq, False)
+
     def owed(self, track: int = 0) -> list[int]:
         """Stored rows that are still owed on this track."""
         owed = self.store.backlog.position("b").owed[track]
         return [seq for seq, record in self.store.rows.items() if record.bits & URGENT == track and seq in owed]
+
+
+def connected(**options: Any) -> tuple[Rig, FakeConnection]:
+    """A rig of these options, and its connection."""
+    rig = Rig(**options)
+    return rig, rig.connect()
 
 
 FAILURE = StoreError("the log could not be read")

@@ -16,7 +16,7 @@ from gatepost.agent.uplink.routing import BrokerRoutes
 from gatepost.agent.uplink.wire_message import WireMessage
 from tests.support.waiting import until
 
-from .fakes import FAILURE, Rig
+from .fakes import FAILURE, Rig, connected
 
 
 async def settle() -> None:
@@ -25,8 +25,7 @@ async def settle() -> None:
 
 
 async def test_the_window_is_kept_full_and_not_wider() -> None:
-    rig = Rig(window=3)
-    connection = rig.connect()
+    rig, connection = connected(window=3)
     rig.send_new(10)
     assert connection.sent == [1, 2, 3]
     connection.ack(1, 2)
@@ -53,12 +52,10 @@ async def test_a_slow_link_is_not_stuffed() -> None:
 
 async def test_urgent_first_then_live_beside_backlog_and_marked_so() -> None:
     rig = Rig(window=100)
-    for _ in range(8):
-        rig.store.add()
+    rig.store_new(8)
     rig.store.add(urgent=True)
     connection = rig.connect(share=0.5, is_open=False)
-    for _ in range(4):
-        rig.store.add()
+    rig.store_new(4)
     connection.is_open = True
     rig.session.send_pending()
     assert connection.sent[0] == 9
@@ -69,8 +66,7 @@ async def test_urgent_first_then_live_beside_backlog_and_marked_so() -> None:
 
 
 async def test_a_final_refusal_is_a_dead_letter_and_the_lane_goes_on() -> None:
-    rig = Rig(window=2)
-    connection = rig.connect()
+    rig, connection = connected(window=2)
     rig.send_new(4)
     connection.answer((1, 0x99), (2, 0))
     assert rig.store.dead == [("b", 1, 0x99, "payload format invalid")]
@@ -80,8 +76,7 @@ async def test_a_final_refusal_is_a_dead_letter_and_the_lane_goes_on() -> None:
 
 
 async def test_a_refused_event_is_marked_so_that_no_event_tells_of_it() -> None:
-    rig = Rig(window=2)
-    connection = rig.connect()
+    rig, connection = connected(window=2)
     rig.store.add()
     rig.send_new(event=True)
     connection.answer((1, 0x99), (2, 0x87))
@@ -90,23 +85,20 @@ async def test_a_refused_event_is_marked_so_that_no_event_tells_of_it() -> None:
 
 
 async def test_over_quota_pauses_and_sends_again_in_order() -> None:
-    rig = Rig(window=4)
-    connection = rig.connect()
+    rig, connection = connected(window=4)
     rig.send_new(8)
     connection.answer((3, 0x97), (1, 0x97))
     assert connection.sent == [1, 2, 3, 4]
     connection.answer((2, 0), (4, 0))
     assert connection.sent == [1, 2, 3, 4]  # a pause
     assert rig.owed() == [1, 2, 3, 4, 5, 6, 7, 8]
-    rig.now += acknowledgements.FIRST_PAUSE
-    rig.session.send_pending()
+    rig.later(acknowledgements.FIRST_PAUSE)
     assert connection.sent == [1, 2, 3, 4, 1, 3, 5, 6]
 
 
 async def test_a_wide_window_is_filled_again_when_half_of_it_is_acknowledged() -> None:
     window = delivery.SMALL_WINDOW + 10
-    rig = Rig(window=window)
-    connection = rig.connect()
+    rig, connection = connected(window=window)
     rig.send_new(2 * window)
     for seq in range(1, window // 2):
         connection.ack(seq)
@@ -116,16 +108,14 @@ async def test_a_wide_window_is_filled_again_when_half_of_it_is_acknowledged() -
 
 
 async def test_a_narrow_window_is_filled_again_with_each_answer() -> None:
-    rig = Rig(window=delivery.SMALL_WINDOW)
-    connection = rig.connect()
+    rig, connection = connected(window=delivery.SMALL_WINDOW)
     rig.send_new(2 * delivery.SMALL_WINDOW)
     connection.ack(1)
     assert connection.sent == list(range(1, delivery.SMALL_WINDOW + 2))
 
 
 async def test_an_urgent_reading_does_not_wait_for_half_of_the_window() -> None:
-    rig = Rig(window=delivery.SMALL_WINDOW + 10)
-    connection = rig.connect()
+    rig, connection = connected(window=delivery.SMALL_WINDOW + 10)
     rig.send_new(2 * delivery.SMALL_WINDOW)
     urgent = rig.store.add(urgent=True)
     rig.session.send_pending()
@@ -134,8 +124,7 @@ async def test_an_urgent_reading_does_not_wait_for_half_of_the_window() -> None:
 
 
 async def test_a_message_that_is_not_acknowledged_holds_no_others_up() -> None:
-    rig = Rig(window=2)
-    connection = rig.connect()
+    rig, connection = connected(window=2)
     rig.session.control.put([WireMessage(b"t", b"", 1, False, b"")] * 3)
     rig.send_new(4)
     connection.ack(1, 2)
@@ -143,16 +132,14 @@ async def test_a_message_that_is_not_acknowledged_holds_no_others_up() -> None:
 
 
 async def test_the_quota_is_waited_for_without_end_and_ever_longer() -> None:
-    rig = Rig(window=1)
-    connection = rig.connect()
+    rig, connection = connected(window=1)
     rig.send_new()
     waits = []
     for _ in range(12):
         connection.answer((1, 0x97))
         before = rig.now
         while not connection.flight:
-            rig.now += 0.5
-            rig.session.send_pending()
+            rig.later(0.5)
         waits.append(rig.now - before)
     assert rig.store.dead == []
     assert waits[:4] == [1, 2, 4, 8]
@@ -163,19 +150,16 @@ async def test_the_quota_is_waited_for_without_end_and_ever_longer() -> None:
 
 
 async def test_a_delivery_ends_the_growth_of_the_pauses() -> None:
-    rig = Rig(window=1)
-    connection = rig.connect()
+    rig, connection = connected(window=1)
     for seq in (1, 2):
         rig.send_new()
         for _ in range(3):
             connection.answer((seq, 0x97))
-            rig.now += 4.0
-            rig.session.send_pending()
+            rig.later(4.0)
         connection.ack(seq)
     rig.send_new()
     connection.answer((3, 0x97))
-    rig.now += acknowledgements.FIRST_PAUSE
-    rig.session.send_pending()
+    rig.later(acknowledgements.FIRST_PAUSE)
     assert connection.flight == [3]
 
 
@@ -193,13 +177,11 @@ async def test_a_pause_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_message_refused_for_now_too_often_is_a_dead_letter() -> None:
-    rig = Rig()
-    connection = rig.connect()
+    rig, connection = connected()
     rig.send_new()
     for _ in range(acknowledgements.REFUSAL_LIMIT):
         connection.answer((1, 0x80))
-        rig.now += acknowledgements.LONGEST_PAUSE
-        rig.session.send_pending()
+        rig.later(acknowledgements.LONGEST_PAUSE)
     assert [letter[1:3] for letter in rig.store.dead] == [(1, 0x80)]
     assert not connection.flight
     assert not rig.session.acknowledgements._refusals
@@ -232,8 +214,7 @@ async def test_the_size_is_the_one_on_the_wire(qos: int) -> None:
 
 
 async def test_a_topic_that_cannot_be_published_to_is_a_dead_letter() -> None:
-    rig = Rig()
-    connection = rig.connect()
+    rig, connection = connected()
     rig.store.add(device="a+b")
     rig.send_new()
     assert connection.sent == [2]
@@ -241,8 +222,7 @@ async def test_a_topic_that_cannot_be_published_to_is_a_dead_letter() -> None:
 
 
 async def test_a_damaged_row_does_not_hold_up_the_others() -> None:
-    rig = Rig()
-    connection = rig.connect()
+    rig, connection = connected()
     rig.store.add(device="broken")
     rig.store.series[1] = rig.store.series[1]._replace(common=b"{no json")
     rig.send_new()
@@ -264,8 +244,7 @@ async def test_a_series_forgotten_meanwhile_is_read_again() -> None:
 
 
 async def test_a_fault_in_sending_ends_the_connection_and_goes_no_further(caplog: pytest.LogCaptureFixture) -> None:
-    rig = Rig()
-    connection = rig.connect()
+    rig, connection = connected()
     connection.receive_maximum = -1  # what cannot be
     rig.session._window = 10
     connection.__dict__["publish"] = None
@@ -279,12 +258,10 @@ async def test_a_fault_in_sending_ends_the_connection_and_goes_no_further(caplog
 
 async def test_the_backlog_s_rate_is_kept_and_live_is_free_of_it() -> None:
     rig = Rig(window=100, rate=10.0)
-    for _ in range(50):
-        rig.store.add()
+    rig.store_new(50)
     connection = rig.connect()
     assert len(connection.sent) == 1
-    rig.now += 1.0
-    rig.session.send_pending()
+    rig.later(1.0)
     assert len(connection.sent) == 11
     rig.now += 0.25
     rig.send_new(30)
@@ -295,8 +272,7 @@ async def test_the_backlog_s_rate_is_kept_and_live_is_free_of_it() -> None:
 async def test_the_backlog_s_rate_goes_on_by_itself() -> None:
     rig = Rig(window=100, rate=100.0)
     loop = asyncio.get_running_loop()
-    for _ in range(5):
-        rig.store.add()
+    rig.store_new(5)
     connection = rig.connect()
     rig.monotonic = lambda: 1000.0 + loop.time() % 1000
     await until(lambda: len(connection.sent) == 5, 5)
@@ -348,8 +324,7 @@ async def test_a_log_that_cannot_be_read_is_tried_again(monkeypatch: pytest.Monk
 async def test_rows_that_come_while_the_log_is_read_are_not_sent_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Live falls behind so far that it becomes backlog, while a page of it is under way."""
     monkeypatch.setattr(log_feed, "LIVE_LAG", 15)
-    rig = Rig(memory=5, window=1000)
-    connection = rig.connect()
+    rig, connection = connected(memory=5, window=1000)
     rig.store.gate.clear()
     for _ in range(2):
         rig.send_new(12)
@@ -362,8 +337,7 @@ async def test_rows_that_come_while_the_log_is_read_are_not_sent_twice(monkeypat
 async def test_ranges_that_memory_holds_are_not_passed_over() -> None:
     """What is acknowledged in between must not hide what is owed behind it."""
     rig = Rig(window=1000)
-    for _ in range(30):
-        rig.store.add()
+    rig.store_new(30)
     rig.store.backlog.position("b").settle(0, 11, 21)
     connection = rig.connect()
     assert connection.sent == [*range(1, 11), *range(21, 31)]
@@ -374,15 +348,13 @@ async def test_ranges_that_memory_holds_are_not_passed_over() -> None:
 
 async def test_the_suspect_is_sent_alone_after_a_quiet_time() -> None:
     rig = Rig()
-    for _ in range(5):
-        rig.store.add()
+    rig.store_new(5)
     for _ in range(SUSPECT_AFTER):
         rig.connect()
         assert rig.poison.hung_up(*rig.drop()) is None
     connection = rig.connect()
     assert connection.sent == []
-    rig.now += QUIET
-    rig.session.send_pending()
+    rig.later(QUIET)
     assert connection.sent == [1]
     assert rig.session.end() == (1, True)
 
@@ -390,14 +362,11 @@ async def test_the_suspect_is_sent_alone_after_a_quiet_time() -> None:
 async def test_beside_an_answer_in_flight_it_is_not_alone() -> None:
     rig = Rig()
     rig.store.add()
-    for _ in range(SUSPECT_AFTER):
-        rig.connect()
-        rig.poison.hung_up(*rig.drop())
+    rig.hung_up_on()
     connection = rig.connect()
     answer = asyncio.ensure_future(rig.send("t", b"x", 1, False, b"", 5))
     await settle()
-    rig.now += QUIET
-    rig.session.send_pending()
+    rig.later(QUIET)
     assert connection.sent == [-1, 1]
     assert rig.session.end() == (1, False)
     connection.is_open = False
@@ -407,14 +376,10 @@ async def test_beside_an_answer_in_flight_it_is_not_alone() -> None:
 
 async def test_an_innocent_suspect_opens_the_window_again() -> None:
     rig = Rig()
-    for _ in range(5):
-        rig.store.add()
-    for _ in range(SUSPECT_AFTER):
-        rig.connect()
-        rig.poison.hung_up(*rig.drop())
+    rig.store_new(5)
+    rig.hung_up_on()
     connection = rig.connect()
-    rig.now += QUIET
-    rig.session.send_pending()
+    rig.later(QUIET)
     connection.ack(1)
     assert connection.sent == [1, 2, 3, 4, 5]
     assert rig.poison.suspect is None
@@ -422,14 +387,11 @@ async def test_an_innocent_suspect_opens_the_window_again() -> None:
 
 async def test_a_suspect_that_is_not_owed_any_more_is_acquitted() -> None:
     rig = Rig()
-    for _ in range(3):
-        rig.store.add()
-    rig.poison.hung_up(1, False)
-    rig.poison.hung_up(1, False)
+    rig.store_new(3)
+    rig.suspect(1)
     rig.store.backlog.position("b").settle(0, 1, 2)
     connection = rig.connect()
-    rig.now += QUIET
-    rig.session.send_pending()
+    rig.later(QUIET)
     assert connection.sent == [2, 3]
     assert rig.poison.suspect is None
 
@@ -439,11 +401,9 @@ async def test_a_suspect_that_is_not_routed_any_more_is_acquitted() -> None:
     rig.store.add(device="x")
     rig.store.add(device="a")
     rig.store.add(device="a")
-    rig.poison.hung_up(1, False)
-    rig.poison.hung_up(1, False)
+    rig.suspect(1)
     connection = rig.connect(routes=[RouteRule(devices=["a"])])
-    rig.now += QUIET
-    rig.session.send_pending()
+    rig.later(QUIET)
     connection.ack(2)
     assert connection.sent == [2, 3]
     assert rig.poison.suspect is None
@@ -454,13 +414,11 @@ async def test_a_broker_that_took_nothing_since_is_shown_another_reading_first()
     rig.store.add(urgent=True)
     connection = rig.connect()
     rig.drop()
-    rig.poison.hung_up(1, False)
-    rig.poison.hung_up(1, False)
+    rig.suspect(1)
     rig.poison.vouched = False
     connection = rig.connect()
     rig.store.add()
-    rig.now += QUIET
-    rig.session.send_pending()
+    rig.later(QUIET)
     assert connection.sent == [2]
     connection.ack(2)
     assert rig.poison.vouched
@@ -470,15 +428,12 @@ async def test_a_broker_that_took_nothing_since_is_shown_another_reading_first()
 async def test_without_another_reading_the_suspect_has_its_turn_in_the_end() -> None:
     rig = Rig()
     rig.store.add()
-    rig.poison.hung_up(1, False)
-    rig.poison.hung_up(1, False)
+    rig.suspect(1)
     rig.poison.vouched = False
     connection = rig.connect()
-    rig.now += poison_messages.PROBE_WAIT - 1
-    rig.session.send_pending()
+    rig.later(poison_messages.PROBE_WAIT - 1)
     assert connection.sent == []
-    rig.now += 1
-    rig.session.send_pending()
+    rig.later(1)
     assert connection.sent == [1]
 
 
@@ -496,8 +451,7 @@ async def test_an_acknowledged_event_vouches_for_nothing() -> None:
 
 async def test_a_link_without_acknowledgements_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acknowledgements, "ACK_LIMIT", 0.04)
-    rig = Rig()
-    connection = rig.connect()
+    rig, connection = connected()
     rig.send_new()
     await until(lambda: connection.checks >= 3)
     connection.ack(1)
@@ -508,8 +462,7 @@ async def test_a_link_without_acknowledgements_is_looked_at(monkeypatch: pytest.
 
 async def test_a_left_out_acknowledgement_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acknowledgements, "ACK_LIMIT", 0.04)
-    rig = Rig(window=2)
-    connection = rig.connect()
+    rig, connection = connected(window=2)
     rig.send_new()
     await until(lambda: connection.checks >= 2)
     rig.send_new()
@@ -521,8 +474,7 @@ async def test_a_left_out_acknowledgement_ends_the_connection(monkeypatch: pytes
 
 async def test_without_any_acknowledgement_the_connection_itself_judges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acknowledgements, "ACK_LIMIT", 0.02)
-    rig = Rig()
-    connection = rig.connect()
+    rig, connection = connected()
     rig.send_new()
     for _ in range(3):
         seen = connection.checks
@@ -533,8 +485,7 @@ async def test_without_any_acknowledgement_the_connection_itself_judges(monkeypa
 
 async def test_a_slow_broker_that_keeps_the_order_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acknowledgements, "ACK_LIMIT", 0.02)
-    rig = Rig(window=2)
-    connection = rig.connect()
+    rig, connection = connected(window=2)
     rig.send_new(40)
     for _ in range(20):
         connection.ack(connection.flight[0])
@@ -548,8 +499,7 @@ async def test_a_slow_broker_that_keeps_the_order_is_left_alone(monkeypatch: pyt
 
 
 async def test_an_answer_returns_the_broker_s_code() -> None:
-    rig = Rig()
-    connection = rig.connect()
+    rig, connection = connected()
     task = asyncio.ensure_future(rig.send("a/b", b"hello", 1, True, b"p", 5))
     await settle()
     assert connection.messages[-1] == (b"a/b", b"hello", 1, True, b"p")
@@ -574,8 +524,7 @@ async def test_an_answer_that_is_too_large_is_not_sent() -> None:
 
 async def test_answers_get_through_where_the_broker_takes_one_message_at_a_time() -> None:
     rig = Rig()
-    for _ in range(100):
-        rig.store.add()
+    rig.store_new(100)
     connection = rig.connect(receive_maximum=1)
     answers = [asyncio.ensure_future(rig.send("t", b"x", 1, False, b"", 5)) for _ in range(3)]
     for _ in range(12):
@@ -591,8 +540,7 @@ async def test_answers_get_through_where_the_broker_takes_one_message_at_a_time(
 @pytest.mark.parametrize("receive_maximum", [1, 2, 3, 60])
 async def test_a_reading_of_more_messages_than_the_broker_takes_at_once_goes_out_whole(receive_maximum: int) -> None:
     rig, count = Rig(), receive_maximum + 3
-    for _ in range(2):
-        rig.store.add()
+    rig.store_new(2)
     connection = rig.connect(receive_maximum=receive_maximum, is_open=False)
     render = rig.session.renderer.render
     rig.session._plain = None
@@ -620,8 +568,7 @@ async def test_readings_go_on_when_an_answer_that_waited_is_given_up() -> None:
 
 
 async def test_the_end_tells_those_who_wait_and_settles() -> None:
-    rig = Rig()
-    connection = rig.connect()
+    rig, connection = connected()
     rig.send_new(3)
     connection.ack(1)
     task = asyncio.ensure_future(rig.send("t", b"x", 1, False, b"", 5))
@@ -635,16 +582,14 @@ async def test_the_end_tells_those_who_wait_and_settles() -> None:
 
 
 async def test_held_back_nothing_more_is_sent() -> None:
-    rig = Rig()
-    connection = rig.connect()
+    rig, connection = connected()
     rig.session.hold()
     rig.send_new()
     assert connection.sent == []
 
 
 async def test_acknowledgements_look_for_more_only_where_there_is_more() -> None:
-    rig = Rig(window=100)
-    connection = rig.connect()
+    rig, connection = connected(window=100)
     seqs = [rig.store.add() for _ in range(20)]
     rig.session.send_pending()
     assert connection.sent == seqs
@@ -659,6 +604,5 @@ async def test_acknowledgements_look_for_more_only_where_there_is_more() -> None
     assert connection.sent[-1] == more
     connection.ack(seqs[16], code=0x97)  # not now
     connection.ack(*seqs[17:], more)
-    rig.now += 100
-    rig.session.send_pending()
+    rig.later(100)
     assert connection.sent[-1] == seqs[16]

@@ -62,8 +62,7 @@ async def test_the_newest_is_sent_when_its_time_is_over_and_only_then_settled() 
 
 async def test_the_backlog_is_thinned_by_the_times_of_its_readings() -> None:
     rig = Rig(window=100)
-    for _ in range(35):
-        rig.store.add()
+    rig.store_new(35)
     rig.wall = WALL + 1000
     connection = rig.connect(routes=[EVERY])
     rig.session.send_pending()
