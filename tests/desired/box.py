@@ -36,6 +36,11 @@ class Fleet:
     def send(self, message: bytes, retain: bool = False) -> None:
         self.listener.publish(f"{ROOT}/desired", message, retain)
 
+    async def sent(self, status: str, version: int, wanted: dict[str, Any], **members: Any) -> dict[str, Any]:
+        """Desired state is sent; the report that it is of this status."""
+        self.send(SIGNER.document(version, wanted, **members))
+        return await self.report(version, status)
+
     def reports(self, version: int | None) -> list[dict[str, Any]]:
         return [each for each in self.listener.on(f"{ROOT}/reported") if each["version"] == version]
 

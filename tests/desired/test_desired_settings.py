@@ -38,17 +38,15 @@ async def test_a_document_is_tried_kept_and_reported(folder: Path, broker: Mosqu
     config = settings(folder, broker)
     async with fleet(config, broker) as box:
         assert box.listener.on(f"{ROOT}/desired/get")[0] == {"have": 0, "hash": ""}
-        box.send(SIGNER.document(7, level("warning"), rollout="r-17"))
-        report = await box.report(7, "applied")
+        report = await box.sent("applied", 7, level("warning"), rollout="r-17")
         assert box.statuses(7) == ["trying", "applied"]
         assert (report["previous"], report["rollout"], report["problems"]) == (0, "r-17", [])
         assert report["hash"].startswith("sha256:")
         assert box.level == "warning"
-        box.send(SIGNER.document(8, {}))  # the whole of it: what stood in the one before is gone
-        assert (await box.report(8, "applied"))["previous"] == 7
+        # the whole of it: what stood in the one before is gone
+        assert (await box.sent("applied", 8, {}))["previous"] == 7
         assert box.level == "info"
-        box.send(SIGNER.document(9, level("error")))
-        digest = (await box.report(9, "applied"))["hash"]
+        digest = (await box.sent("applied", 9, level("error")))["hash"]
         await until(lambda: [e for e in box.listener.on(f"{ROOT}/events") if e.get("version") == 9], LONG)
     async with fleet(config, broker) as box:
         assert box.level == "error"
@@ -57,8 +55,7 @@ async def test_a_document_is_tried_kept_and_reported(folder: Path, broker: Mosqu
 
 
 async def test_what_is_no_document_for_this_gateway_is_refused_with_a_key(box: Fleet) -> None:
-    box.send(SIGNER.document(5, level("warning")))
-    await box.report(5, "applied")
+    await box.sent("applied", 5, level("warning"))
     other = FleetSigner("fleet-2")
     tampered = json.loads(SIGNER.document(6, level("error")))
     tampered["payload"] = tampered["payload"].replace("error", "debug")
@@ -104,12 +101,10 @@ async def test_settings_that_may_not_be_set_are_refused_and_decided(box: Fleet, 
         (12, {"devices": {"nobody": {"every": "5s"}}}, "left-over"),
         (13, {"devices": {"d": {**lines, "label": "!!python/object:os.system"}, "e": "&a"}}, "wrong-type"),
     ):
-        box.send(SIGNER.document(version, wanted))
-        report = await box.report(version, "refused")
+        report = await box.sent("refused", version, wanted)
         assert report["problems"][0]["key"] == key, report
         assert not (folder / "state" / "conf.d" / "40-fleet.yaml").exists()
-    box.send(SIGNER.document(14, level("error"), within="9d"))
-    assert (await box.report(14, "refused"))["problems"][0]["key"] == "bad-confirm"
+    assert (await box.sent("refused", 14, level("error"), within="9d"))["problems"][0]["key"] == "bad-confirm"
     assert box.app.fleet.as_dict()["decided"] == 14
 
 
@@ -117,24 +112,20 @@ async def test_secrets_are_guarded_also_where_the_box_needs_desired_state(folder
     config = settings(folder, broker, listener={"listen": f"127.0.0.1:{free_port()}"})
     async with fleet(config, broker) as box:
         bridge = {"bridge": {"driver": "mqtt"}}
-        box.send(SIGNER.document(1, {"devices": bridge}))
-        await box.report(1, "applied")
+        await box.sent("applied", 1, {"devices": bridge})
         child = await box.http.put("devices/child", json={"driver": "mqtt", "options": {"via": "bridge"}})
         assert child.status_code in (200, 201), child.text
         lines = {"driver": "lines", "port": str(folder / "tty"), "options": {"format": "json"}}
         for version, token, key in ((2, {"file": "/etc/shadow"}, "secret-not-allowed"), (3, "plain", "plain-secret")):
-            box.send(SIGNER.document(version, {"devices": {**bridge, "d": {**lines, "token": token}}}))
-            problems = (await box.report(version, "refused"))["problems"]
-            assert [each["key"] for each in problems] == ["base-invalid", key]
-        box.send(SIGNER.document(4, {"devices": bridge, **level("error")}))  # no secret in it
-        await box.report(4, "applied")
+            report = await box.sent("refused", version, {"devices": {**bridge, "d": {**lines, "token": token}}})
+            assert [each["key"] for each in report["problems"]] == ["base-invalid", key]
+        await box.sent("applied", 4, {"devices": bridge, **level("error")})  # no secret in it
 
 
 async def test_a_document_is_written_and_read_back_beside_the_loop(box: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     threads = []
     monkeypatch.setattr(validation, "_lost_in_writing", lambda _: threads.append(threading.current_thread()) or [])
-    box.send(SIGNER.document(1, level("error")))
-    await box.report(1, "applied")
+    await box.sent("applied", 1, level("error"))
     assert threading.main_thread() not in threads
     assert threads
 
@@ -144,24 +135,19 @@ async def test_expiry_is_judged_by_a_clock_that_is_right_and_by_no_other(box: Fl
     clock.monotonic = box.app.clock.monotonic
     box.app.fleet.running.desired._admission._clock = clock
     past, future = "2026-11-20T10:29:59Z", "2026-11-20T11:30:01+01:00"
-    box.send(SIGNER.document(1, level("warning"), expires_at=past))
-    assert (await box.report(1, "refused"))["problems"][0]["key"] == "expired"
-    box.send(SIGNER.document(2, level("warning"), expires_at=future))
-    await box.report(2, "applied")
+    assert (await box.sent("refused", 1, level("warning"), expires_at=past))["problems"][0]["key"] == "expired"
+    await box.sent("applied", 2, level("warning"), expires_at=future)
     clock.synchronised = False
     clock.wall = 0
-    box.send(SIGNER.document(1, level("error"), expires_at=future))  # the version is judged all the same
-    await box.report(1, "stale")
-    box.send(SIGNER.document(3, level("error"), expires_at=past))
-    await box.report(3, "applied")
+    await box.sent("stale", 1, level("error"), expires_at=future)  # the version is judged all the same
+    await box.sent("applied", 3, level("error"), expires_at=past)
     for version, moment in ((4, "tomorrow"), (5, "2026-11-20T10:29:59")):
-        box.send(SIGNER.document(version, level("error"), expires_at=moment))
-        assert (await box.report(version, "refused"))["problems"][0]["key"] == "malformed"
+        report = await box.sent("refused", version, level("error"), expires_at=moment)
+        assert report["problems"][0]["key"] == "malformed"
 
 
 async def test_a_flood_of_documents_is_not_checked_one_by_one_and_holds_nothing_up(box: Fleet) -> None:
-    box.send(SIGNER.document(1, level("error"), within="1h", manual=True))
-    await box.report(1, "trying")
+    await box.sent("trying", 1, level("error"), within="1h", manual=True)
     checked = 0
 
     async def count(*question: str) -> bool:
@@ -225,8 +211,7 @@ async def test_a_disk_that_refuses_decides_nothing_and_it_is_tried_again(
 
 async def test_what_a_person_set_at_the_box_counts_more(box: Fleet) -> None:
     await box.http.post("settings/apply", json={"settings": level("debug")})
-    box.send(SIGNER.document(1, level("error")))
-    assert (await box.report(1, "applied"))["overridden"] == ["logging.level"]
+    assert (await box.sent("applied", 1, level("error")))["overridden"] == ["logging.level"]
     assert box.level == "debug"
     await box.http.post("settings/apply", json={"unset": ["logging.level"], "settings": {}})
     assert box.level == "error"
@@ -246,8 +231,7 @@ async def test_under_the_strictest_rule_of_a_broker_all_of_it_works(folder: Path
             app.fleet.running.desired._admission._is_signed = signed
             await until(lambda: listener.on(f"{ROOT}/desired/get"), LONG)
             box = Fleet(app, listener, http)
-            box.send(SIGNER.document(1, level("error"), manual=True))
-            await box.report(1, "trying")
+            await box.sent("trying", 1, level("error"), manual=True)
             confirm = f"{ROOT}/desired/confirm"
             await until(lambda: confirm in app.brokers.get("a")._tasks._subscriptions.held, LONG)
             listener.publish(confirm, b'{"version": 1}')
@@ -270,6 +254,5 @@ async def test_a_fleet_that_is_configured_later_is_heard_without_a_new_connectio
         await until(lambda: listener.on(f"{ROOT}/desired/get"), LONG)
         app.fleet.running.desired._admission._is_signed = signed
         box = Fleet(app, listener, http)
-        box.send(SIGNER.document(1, level("error")))
-        await box.report(1, "applied")
+        await box.sent("applied", 1, level("error"))
         assert app.brokers.get("a").as_dict()["connects"] == 1

@@ -24,8 +24,7 @@ pytestmark = pytest.mark.skipif(not Path(MOSQUITTO).exists(), reason="mosquitto 
 
 
 async def test_what_is_not_well_again_is_undone(box: Fleet, folder: Path) -> None:
-    box.send(SIGNER.document(1, level("warning")))
-    await box.report(1, "applied")
+    await box.sent("applied", 1, level("warning"))
     desired = box.app.fleet.running.desired
     desired._compare = lambda: NeverWell()
     document = SIGNER.document(2, level("error"), within="1s")
@@ -38,8 +37,7 @@ async def test_what_is_not_well_again_is_undone(box: Fleet, folder: Path) -> Non
     box.send(document)  # decided: never again, and told again
     await until(lambda: len(box.reports(2)) > 2, LONG)
     assert box.statuses(2) == ["trying", "reverted"]
-    box.send(SIGNER.document(2, level("error")))
-    await box.report(2, "stale")
+    await box.sent("stale", 2, level("error"))
     assert box.level == "warning"
 
 
@@ -52,20 +50,16 @@ class NeverWell:
 
 
 async def test_a_newer_document_takes_the_place_of_one_that_is_tried(box: Fleet) -> None:
-    box.send(SIGNER.document(1, level("warning"), within="1h", manual=True))
-    await box.report(1, "trying")
-    box.send(SIGNER.document(2, {"gateway": {"id": "x"}}))  # which is refused, and changes nothing about the other
-    await box.report(2, "refused")
+    await box.sent("trying", 1, level("warning"), within="1h", manual=True)
+    await box.sent("refused", 2, {"gateway": {"id": "x"}})  # which is refused, and changes nothing about the other
     assert box.level == "warning"
-    box.send(SIGNER.document(3, level("error")))
-    assert (await box.report(3, "applied"))["previous"] == 0
+    assert (await box.sent("applied", 3, level("error")))["previous"] == 0
     assert box.statuses(1) == ["trying", "superseded"]
     assert box.level == "error"
 
 
 async def test_somebody_has_to_confirm_what_says_so(box: Fleet) -> None:
-    box.send(SIGNER.document(1, level("warning"), within="1h", manual=True))
-    await box.report(1, "trying")
+    await box.sent("trying", 1, level("warning"), within="1h", manual=True)
     status = box.app.report.status()
     assert (status["fleet"]["manual"], status["settings"]["trial"]["by"]) == (True, "fleet:1")
     link = box.app.brokers.get("a")
@@ -79,12 +73,10 @@ async def test_somebody_has_to_confirm_what_says_so(box: Fleet) -> None:
     box.listener.publish(f"{ROOT}/desired/confirm", b'{"version": 9}')
     await box.report(1, "applied")
     await until(lambda: f"{ROOT}/desired/confirm" not in link._tasks._subscriptions.held, LONG)
-    box.send(SIGNER.document(2, level("error"), within="1h", manual=True))
-    await box.report(2, "trying")
+    await box.sent("trying", 2, level("error"), within="1h", manual=True)
     await box.http.post("settings/confirm", json={})  # a person at the box may, too
     await box.report(2, "applied")
-    box.send(SIGNER.document(3, level("debug"), within="1h", manual=True))
-    await box.report(3, "trying")
+    await box.sent("trying", 3, level("debug"), within="1h", manual=True)
     await box.http.post("settings/revert", json={})
     assert (await box.report(3, "reverted"))["reason"] == "asked"
     assert box.level == "error"
@@ -155,8 +147,7 @@ async def test_a_document_that_waited_is_judged_again(folder: Path, broker: Mosq
             if version == 2:
                 await waits(3)
         assert box.level == "info"
-        box.send(SIGNER.document(3, level("error")))  # it was not decided
-        await box.report(3, "applied")
+        await box.sent("applied", 3, level("error"))  # it was not decided
 
 
 async def test_what_is_tried_is_kept_between_two_checks_of_signatures(
@@ -169,8 +160,7 @@ async def test_what_is_tried_is_kept_between_two_checks_of_signatures(
     admission.take(SIGNER.document(9, {"devices": {"d": {"label": "x" * 130_000}}}))
     admission.take(FleetSigner("fleet-2").document(9, level("error")))
     assert not admission._inbox  # nothing that cannot be a document takes a place
-    box.send(SIGNER.document(1, level("warning"), within="1h", manual=True))
-    await box.report(1, "trying")
+    await box.sent("trying", 1, level("warning"), within="1h", manual=True)
     await until(lambda: desired._told_trying, LONG)
     asked, answers = 0, asyncio.Semaphore(0)
 
@@ -195,8 +185,7 @@ async def test_what_is_tried_is_kept_between_two_checks_of_signatures(
 async def test_a_patient_is_assigned_while_desired_state_is_tried(folder: Path, broker: Mosquitto) -> None:
     device = {"driver": "lines", "port": str(folder / "tty"), "options": {"format": "json"}}
     async with fleet(settings(folder, broker, devices={"d": device}), broker) as box:
-        box.send(SIGNER.document(1, level("warning"), within="1h", manual=True))
-        await box.report(1, "trying")
+        await box.sent("trying", 1, level("warning"), within="1h", manual=True)
         await box.app.editor.assign_patient("d", "P-1")
         assert (await box.http.put("devices/d", json=device)).status_code == 409
         await box.http.post("settings/revert", json={})
@@ -217,8 +206,7 @@ async def test_a_file_that_is_broken_just_then_keeps_nothing_in_force_that_was_t
         return found.logging.level, found.devices["d"].patient
 
     async with fleet(config, broker) as box:
-        box.send(SIGNER.document(1, level("warning"), within="1h", manual=True))
-        await box.report(1, "trying")
+        await box.sent("trying", 1, level("warning"), within="1h", manual=True)
         await box.app.editor.assign_patient("d", "P-1")
         assert (box.level, kept()) == ("warning", ("info", "P-1"))  # also a start with broken files uses nothing tried
         whole = config.read_text()
@@ -230,8 +218,7 @@ async def test_a_file_that_is_broken_just_then_keeps_nothing_in_force_that_was_t
         assert (box.level, box.app.current.settings.devices["d"].patient, kept()) == ("info", "P-1", ("info", "P-1"))
         config.write_text(whole)
         await box.app.applier.reload("test")
-        box.send(SIGNER.document(2, level("error")))
-        await box.report(2, "applied")
+        await box.sent("applied", 2, level("error"))
         assert kept() == ("error", "P-1")
 
 
@@ -239,8 +226,7 @@ async def test_what_cannot_be_put_back_is_told_as_tried_until_it_can(
     box: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trials, "RETRY", 0.02)
-    box.send(SIGNER.document(1, level("warning"), within="1h", manual=True))
-    await box.report(1, "trying")
+    await box.sent("trying", 1, level("warning"), within="1h", manual=True)
     refused = 0
 
     async def refuse(reason: str) -> dict[str, Any]:
