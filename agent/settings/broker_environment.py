@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 
 from gatepost.agent.settings.environment import origin_of
 from gatepost.agent.settings.yaml.nodes import MapEntry, MapNode, ScalarNode, is_null
@@ -23,8 +24,9 @@ def add_default_broker(tree: MapNode, environ: Mapping[str, str], overridden: Ma
         return tree
     origin = origin_of(name)
     host, port = environ[name], next((environ[each] for each in PORT if environ.get(each)), "")
-    protocol = environ.get(PROTOCOL, "").removesuffix("://") or ("mqtts" if port == TLS_PORT else "mqtt")
-    url = f"{protocol}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
+    address = f"{f'[{host}]' if _is_ipv6(host) else host}{f':{port}' if port else ''}"
+    usual = "mqtts" if address.endswith(f":{TLS_PORT}") else "mqtt"
+    url = f"{environ.get(PROTOCOL, '').removesuffix('://') or usual}://{address}"
     broker = {"url": MapEntry(origin, ScalarNode(url, origin, plain=False))}
     for key, each in OTHERS.items():
         if text := environ.get(each):
@@ -38,6 +40,13 @@ def add_default_broker(tree: MapNode, environ: Mapping[str, str], overridden: Ma
     below = brokers.value.entries if brokers and isinstance(brokers.value, MapNode) else {}
     named = MapNode({**below, DEFAULT_BROKER: MapEntry(origin, MapNode(broker, origin))}, origin)
     return MapNode({**tree.entries, "brokers": MapEntry(origin, named)}, tree.origin)
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ip_address(host).version == 6
+    except ValueError:  # a name, or a host that has its port or brackets already
+        return False
 
 
 def _names_broker(tree: MapNode) -> bool:

@@ -44,6 +44,9 @@ def test_every_variable_with_its_origin(read):
         ({"MQTT_HOST": "b", "MQTT_PORT": "8883"}, "mqtts://b:8883"),
         ({"MQTT_HOST": "b", "MQTT_PROTOCOL": "ws://"}, "ws://b"),
         ({"MQTT_HOST": "::1", "MQTT_PORT": "1"}, "mqtt://[::1]:1"),
+        ({"MQTT_HOST": "[::1]", "MQTT_PORT": "1"}, "mqtt://[::1]:1"),
+        ({"MQTT_HOST": "b:1884"}, "mqtt://b:1884"),
+        ({"MQTT_HOST": "b:8883"}, "mqtts://b:8883"),
         ({"MQTT_HOST": "second", "MQTT_BROKER_HOST": "first", "MQTT_BROKER_PORT": ""}, "mqtt://first"),
     ],
 )
