@@ -33,6 +33,7 @@ def _breaths(*source: str) -> Meaning:
 
 MEANINGS: Mapping[int, Meaning] = {
     147842: Meaning("heart_rate", "heart_rate", ("source-ecg",)),
+    149514: Meaning("heart_rate", "heart_rate"),  # pulse of a source that is not told
     149522: Meaning("heart_rate", "heart_rate", ("source-invasive",)),
     149530: Meaning("pulse_oximetry", "heart_rate", ("source-pleth",)),
     149546: Meaning("blood_pressure", "heart_rate", ("source-nibp",)),
@@ -66,6 +67,8 @@ UNITS: Mapping[int, str] = {
     266560: "[degF]",
     266418: "mV",
     262656: "",
+    263441: "cm",
+    263875: "kg",
 }
 
 CURVES: Mapping[int, tuple[str, str]] = {  # metric and channel of a waveform

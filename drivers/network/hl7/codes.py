@@ -10,13 +10,14 @@ from gatepost.drivers.network.mdc_codes import MEANINGS, UNITS
 
 MISMATCH = "code-mismatch"
 MDC_SYSTEMS = frozenset({"MDC", "MDIL", "99MNDRY", ""})
-NO_VALUE = frozenset({-100.0, -999.0, -99.9})
+NO_VALUE = frozenset({-100.0, -999.0, -99.9, -1000.0, -10000.0, 8388607.0})
 _MDIL = re.compile(r"([0-9a-fA-F]{4})-([0-9a-fA-F]{4})")
 
 
 NAMES: Mapping[str, int] = {
     "MDC_ECG_HEART_RATE": 147842,
     "MDC_BLD_PULS_RATE_INV": 149522,
+    "MDC_PULS_RATE": 149514,
     "MDC_PULS_OXIM_PULS_RATE": 149530,
     "MDC_PULS_RATE_NON_INV": 149546,
     "MDC_PULS_OXIM_SAT_O2": 150456,
@@ -72,6 +73,8 @@ def identify(item: Observation) -> tuple[int | None, tuple[str, ...]]:
 def ucum(unit: tuple[str, str, str]) -> str:
     """The unit; as sent where it is not known. A text goes before a private number: one of Philips' is wrong."""
     code, text, system = unit
+    if system == "UCUM":
+        return _shown(re.sub(r"\{[^{}]*\}", "", code))  # `{beats}/min`: what is counted
     known = _UNIT_TEXTS.get(text.casefold())
     if system == "MDIL" and known is not None:
         return known
@@ -80,4 +83,8 @@ def ucum(unit: tuple[str, str, str]) -> str:
         return UNITS[number]
     if known is not None:
         return known
-    return re.sub(r"[^ -~]", "", text or (code if number is None else ""))[:32].strip()
+    return _shown(text or (code if number is None else ""))
+
+
+def _shown(text: str) -> str:
+    return re.sub(r"[^ -~]", "", text)[:32].strip()

@@ -93,14 +93,10 @@ class Hl7Decoder:
             self._newest, self._count = digest.hex(), 0
         readings = readings_of(message, self._options.names, self._places)
         if self._options.waveforms:
-            readings += self._waveforms(message, readings)
+            unreal = unreal_flags(message)
+            readings += waveforms_of(message, unreal, BAD if unreal else GOOD)
         before = self._seen.dump()
         for number, reading in enumerate(readings[told:], told + 1):
             reading.bookmark = (MARK, {"seen": before, "newest": digest.hex(), "count": number})
         self._count = max(told, len(readings))
         return readings[told:]
-
-    def _waveforms(self, message: ResultMessage, readings: list[Reading]) -> list[Reading]:
-        time = next((reading.device_time for reading in readings if reading.device_time), None)
-        unreal = unreal_flags(message)
-        return waveforms_of(message, time, unreal, BAD if unreal else GOOD)

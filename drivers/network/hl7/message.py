@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gatepost.drivers.checksums import FrameError
 
-_TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(?:(\d\d)(?:\.\d+)?)?)?(?:([+-])(\d\d)(\d\d))?")
+_TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(?:(\d\d)(?:\.\d+|\d{3})?)?)?(?:([+-])(\d\d)(\d\d))?")
 _CHARSETS = {
     **{f"8859/{part}": f"iso8859-{part}" for part in (*range(1, 10), 15)},
     "ASCII": "ascii", "GB 18030-2000": "gb18030", "UNICODE UTF-8": "utf-8", "UTF-8": "utf-8", "UTF8": "utf-8",
@@ -134,8 +134,10 @@ def _observation(fields: Sequence[str], marks: _Marks, service: str, ordered: Hl
         return fields[number].strip() if len(fields) > number else ""
 
     def triple(number: int) -> tuple[str, str, str]:
-        parts = [_plain(part, marks).strip() for part in field(number).split(marks.component)[:3]]
-        first, second, third = (*parts, "", "", "")[:3]
+        """Code, text and coding system; the alternative ones where they are of MDC and the first are not."""
+        parts = [_plain(part, marks).strip() for part in field(number).split(marks.component)[:6]]
+        parts += [""] * (6 - len(parts))
+        first, second, third = parts[3:] if parts[5] == "MDC" != parts[2] else parts[:3]
         return first, second, third
 
     return Observation(
@@ -161,7 +163,7 @@ def _value(kind: str, sent: str, marks: _Marks) -> str:
 
 
 def decode_time(text: str) -> Hl7Time | None:
-    """YYYYMMDD[HHMM[SS[.S...]]][+ZZZZ]; None for anything else."""
+    """YYYYMMDD[HHMM[SS[.S...]]][+ZZZZ]; None for anything else. Some leave out the point before milliseconds."""
     found = _TIME.fullmatch(text.strip())
     if found is None:
         return None

@@ -32,6 +32,8 @@ UNREAL_MARKS = {"DEMO": "demo", "TEST": "test-data"}
 ORDINARY_MARKS = frozenset({"", "N", *DOUBT_MARKS, *UNREAL_MARKS})
 # Of a blood count: of the person, not of the blood; and a free text, in which people write names.
 OF_A_PERSON = frozenset({"age", "remark"})
+# Of a waveform or of another observation, no measurements themselves.
+ATTRIBUTES = ("MDC_ATTR_", "MDC_EVT_")
 MAX_PLACES = 256
 _NUMBER = re.compile(r"[-+]?([0-9.]+([eE][-+]?[0-9]+)?|inf|infinity|nan)", re.IGNORECASE)
 Places = dict[tuple[Any, ...], str]
@@ -45,7 +47,9 @@ def readings_of(message: ResultMessage, names: Mapping[str, str], places: Places
     whole = unreal_flags(message)
     for item in message.observations:
         if item.code[2] == ALARM_SYSTEM:
-            alarms.append(_alarm(item, _time(item, message), whole))
+            alarms.append(_alarm(item, time_of(item, message), whole))
+        elif item.code[1].startswith(ATTRIBUTES):
+            continue
         elif item.kind in ("NM", "SN", "ST", "") or (item.kind == "IS" and item.unit[0]):  # IS: of older blood counts
             _add(groups, message, item, names, places)
     return [group.reading() for group in groups.of.values()] + alarms
@@ -100,12 +104,13 @@ def _add(
     meaning = _meaning(item, number, names)
     value = _number(item, meaning)
     laboratory = meaning.metric == LABORATORY
-    if value is None and (not item.kind or (item.kind in ("ST", "IS") and not laboratory)):
-        return  # a node of the containment tree, or a text that is no measurement
+    text_only = item.kind in ("ST", "IS") and not laboratory
+    if (value is None and (not item.kind or text_only)) or (text_only and not item.code[2]):
+        return  # a node of the containment tree, or a text that is no measurement: the number of a patient, of a bed
     if laboratory and slug(item.code[1], item.code[0]) in OF_A_PERSON:
         return
     unreal = unreal_flags(message, item)
-    time = _time(item, message)
+    time = time_of(item, message)
     own = meaning.value if laboratory else ""  # an analyte's flags are its own
     base = (meaning.metric, own, meaning.flags if meaning.metric != "pulse_oximetry" else (), time, unreal)
     place = _place(item, number)
@@ -137,11 +142,14 @@ def _add(
 
 def _meaning(item: Observation, number: int | None, names: Mapping[str, str]) -> Meaning:
     code, name, system = item.code
-    if system not in MDC_SYSTEMS or (not system and number is None):  # as a blood count names its own: `WBC`
-        return Meaning(LABORATORY, names.get(code) or slug(name, code), (), True)
-    if number is not None and number in MEANINGS:
+    beside = item.sub_id if re.search("[A-Za-z]", item.sub_id) else ""  # as chemistry analysers name: `|2|TBil|`
+    if number is not None and number in MEANINGS and system in MDC_SYSTEMS:
         return MEANINGS[number]
+    if system not in MDC_SYSTEMS or (not system and (number is None or (beside and not name))):
+        known = names.get(code) or slug(name, "" if code.isdigit() else code, beside, code)
+        return Meaning(LABORATORY, known, (), True)
     own = names.get(code) or (names.get(str(number)) if number is not None else None)
+    own = own or (slug(name) if name and not system else None)
     return Meaning(OTHER, own or (f"mdc_{number}" if number is not None else f"mdc_{slug(code)}"[:64]), (), True)
 
 
@@ -185,6 +193,6 @@ def _alarm(item: Observation, time: str | None, unreal: tuple[str, ...]) -> Read
     return Reading("device_alarm", values, {}, flags, BAD if unreal or not values else GOOD, time)
 
 
-def _time(item: Observation, message: ResultMessage) -> str | None:
+def time_of(item: Observation, message: ResultMessage) -> str | None:
     time = item.time or item.ordered or message.time
     return None if time is None else iso_time(time.parts)

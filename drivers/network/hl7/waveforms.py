@@ -6,7 +6,7 @@ import re
 
 from gatepost.drivers.network.hl7.codes import identify, ucum
 from gatepost.drivers.network.hl7.message import ResultMessage
-from gatepost.drivers.network.hl7.observations import number_of
+from gatepost.drivers.network.hl7.observations import number_of, time_of
 from gatepost.drivers.network.mdc_codes import CURVES, OTHER
 from gatepost.drivers.reading import GOOD, Reading, Waveform
 from gatepost.drivers.waveforms import MAX_SAMPLES
@@ -15,9 +15,7 @@ _WHOLE = re.compile(r"\s*[+-]?\d{1,9}(?:\.0*)?\s*", re.ASCII)
 RATE, SCALE, INOPERATIVE = "MDC_ATTR_SAMP_RATE", "MDC_ATTR_NU_MSMT_RES", "MDC_EVT_INOP"
 
 
-def waveforms_of(
-    message: ResultMessage, time: str | None, flags: tuple[str, ...], quality: str = GOOD
-) -> list[Reading]:
+def waveforms_of(message: ResultMessage, flags: tuple[str, ...] = (), quality: str = GOOD) -> list[Reading]:
     """A reading for each curve whose rate is told; none for one that is marked as inoperative."""
     found = []
     items = message.observations
@@ -42,5 +40,5 @@ def waveforms_of(
         scale = number_of(below[SCALE].value) if SCALE in below else None
         unit = ucum(below[SCALE].unit if SCALE in below and any(below[SCALE].unit) else item.unit)
         wave = Waveform(whole, float(rate), float(scale or 1), 0.0, unit or "{raw}")
-        found.append(Reading(metric, {"channel": channel}, {}, flags, quality, time, wave))
+        found.append(Reading(metric, {"channel": channel}, {}, flags, quality, time_of(item, message), wave))
     return found

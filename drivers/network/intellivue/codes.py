@@ -15,7 +15,6 @@ STATES = (
 INVALID, QUESTIONABLE, UNAVAILABLE, CALIBRATING, TEST, DEMO = 0x8000, 0x4000, 0x2000, 0x1000, 0x0800, 0x0400
 
 _OWN: Mapping[int, Meaning] = {
-    149514: Meaning("heart_rate", "heart_rate"),  # pulse of a source that is not told
     149538: Meaning("pulse_oximetry", "heart_rate", ("source-pleth",)),
     192741: Meaning("blood_pressure", "heart_rate", ("source-nibp",)),
     150364: Meaning("body_temperature", "temperature"),

@@ -1,4 +1,4 @@
-"""hl7-monitor: results of analysers, each under the name of its analyte."""
+"""hl7-monitor: messages as analysers and monitors of several makers send them."""
 
 import msgspec
 import pytest
@@ -90,3 +90,46 @@ def test_older_ones_call_their_numbers_codes():
 def test_what_is_no_number_stays_as_it_was_sent_and_what_stands_for_none_is_none(kind, sent, values, flags):
     (reading,) = read(f"{kind}|6690-2^WBC^LN||{sent}|10*9/L||||F")
     assert (reading.values, reading.flags, reading.units) == (values, flags, {})
+
+
+@pytest.mark.parametrize("item", ["2||TBil", "||TBil", "TBil^^", "^TBil^M|1.1"])
+def test_an_analyte_has_its_name_wherever_it_stands(item):
+    code, _, sub_id = item.partition("|")
+    (reading,) = read(f"NM|{code}|{sub_id.strip('|')}|100| umol/L |-|N|||F")
+    assert (reading.metric, reading.values, reading.units) == ("laboratory", {"tbil": 100}, {"tbil": "umol/L"})
+
+
+def test_a_number_without_a_system_is_no_code_of_mdc():
+    (reading,) = read("NM|101^HR|2101|60||||||F", "NM|160^SpO2|2103|98|%|||||F", "NM|172^Mean|2105|-10000||||||F")
+    assert (reading.metric, reading.values) == ("reading", {"hr": 60, "spo2": 98})
+    assert reading.flags == ("mean:not-measured",)
+
+
+def test_the_number_of_a_patient_or_bed_is_no_measurement():
+    assert not read("ST|2301^||4711||||||F", "ST|2308^BedNoStr||12||||||F", "CE|2302^Blood||0^N||||||F")
+
+
+def test_codes_of_mdc_go_before_those_of_another_system():
+    (reading,) = read(
+        "NM|8889-8^Heart Rate^LN^149530^MDC_PULS_OXIM_PULS_RATE^MDC|1.11.2.3|55|{beats}/min^beats^UCUM|||||R",
+        "NM|150456^MDC_PULS_OXIM_SAT_O2^MDC^20564-1^SpO2^LN|1.11.2.1|95|%^percent^UCUM|||||R",
+    )
+    assert (reading.metric, reading.values) == ("pulse_oximetry", {"heart_rate": 55, "spo2": 95})
+    assert reading.units == {"heart_rate": "/min", "spo2": "%"}
+
+
+def test_a_pulse_with_the_code_of_an_arterial_one_is_that_of_its_name():
+    (reading,) = read("NM|149522^MDC_PULS_RATE^MDC|1.0.0.149522|59|264864^MDC_DIM_BEAT_PER_MIN^MDC|||||F")
+    assert (reading.values, reading.flags) == ({"heart_rate": 59}, ("heart_rate:code-mismatch",))
+
+
+@pytest.mark.parametrize("waveforms", [False, True])
+def test_what_belongs_to_a_waveform_is_no_measurement(waveforms):
+    found = read(
+        "NA|131329^MDC_ECG_ELEC_POTL_I^MDC|1.7.6.131329|80^88^92|||||||||20260124131539250+0800",
+        "NM|0^MDC_ATTR_SAMP_RATE^MDC|1.7.6.131329.1|500|264640^MDC_DIM_HZ^MDC",
+        "NM|2327^MDC_ATTR_NU_MSMT_RES^MDC|1.7.6.131329.2|0.001221|266418^MDC_DIM_MILLI_VOLT^MDC",
+        "NM|262196^MDC_EVT_INOP^MDC|1.7.6.131329.3|0",
+        options={"waveforms": waveforms},
+    )
+    assert [(reading.metric, reading.device_time) for reading in found] == [("ecg", "2026-01-24T13:15:39")] * waveforms
