@@ -75,7 +75,7 @@ class Log(RuleBasedStateMachine):
     async def open(self) -> Running:
         store = await Store.open(self.path, "gw", RULES, self.clock, EventBus(), Random(1), lambda: 1 << 40)
         store.backlog.set_brokers(("a",))
-        self.head_at_start = (await store.database.read("reading_last", {"lo": 0, "hi": FOREVER}))[0][0]
+        self.head_at_start = (await store.database.read("reading_last", {"lo": 0, "hi": FOREVER}))[0][0] or 0
         return Running(store, self.clock, [asyncio.create_task(store.background_tasks()["store.writer"]())])
 
     def reboot(self) -> None:
