@@ -24,7 +24,9 @@ QUIET = {
     "amqtt": logging.WARNING,
     "asyncio": logging.WARNING,
     "gmqtt": logging.CRITICAL,  # the uplink says the same in its own words
+    "pymodbus": logging.WARNING,
     "uvicorn": logging.ERROR,  # the listener says itself what it refuses
+    "zeroconf": logging.WARNING,
 }
 
 BURST = 5  # the same line so often ...

@@ -152,7 +152,7 @@ def test_memory_of_repeats_is_bounded(logs: AgentLogs) -> None:
 
 def test_libraries_are_quiet_even_at_debug(logs: AgentLogs, stream: io.StringIO) -> None:
     logs.set_level("debug")
-    for name in ("gmqtt", "gmqtt.mqtt.protocol", "aiosqlite", "asyncio"):
+    for name in ("gmqtt", "gmqtt.mqtt.protocol", "aiosqlite", "asyncio", "pymodbus.logging", "zeroconf"):
         logging.getLogger(name).debug("payload")
     logging.getLogger("gmqtt").error("payload")
     assert lines(stream) == []

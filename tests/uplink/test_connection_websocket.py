@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -85,6 +86,22 @@ async def test_the_server_ends_it(how: str) -> None:
         await until(lambda: one.losses)
         assert len(one.losses) == 1
         assert one.connection.publisher.unacked() == [1]
+
+
+async def test_neither_a_password_nor_a_reading_is_logged_at_debug(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async def handler(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send(CONNACK)
+        await socket.wait_closed()
+
+    silent = logging.Logger("silent", logging.CRITICAL)
+    async with serve(handler, "127.0.0.1", 0, subprotocols=["mqtt"], logger=silent) as listening:  # type: ignore[list-item]
+        url = f"ws://127.0.0.1:{next(iter(listening.sockets)).getsockname()[1]}"
+        async with connected(url, username="ward", password="kept to itself") as one:
+            one.publish(1)
+    assert [record for record in caplog.records if record.name.startswith("websockets")] == []
 
 
 async def test_close_says_goodbye_in_order() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import Any
 
 from gatepost.agent.core.errors import ConnectFailed
 from gatepost.agent.core.lazy_modules import import_lazily
 from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
+
+_SILENT = logging.Logger("gatepost.agent.uplink.mqtt.websocket", logging.CRITICAL + 1)  # it would show passwords
 
 
 class WebSocketTransport(asyncio.Protocol):
@@ -158,7 +161,8 @@ class WebSocketOpener:
         host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
         uri = types.parse_uri(f"{endpoint.scheme}://{host}:{endpoint.port}{endpoint.path}")
         self._types = types
-        self._frames = types.ClientProtocol(uri, subprotocols=["mqtt"], max_size=4 * limit)  # several packets in one
+        size = 4 * limit  # several packets in one
+        self._frames = types.ClientProtocol(uri, subprotocols=["mqtt"], max_size=size, logger=_SILENT)
 
     async def open(self, upper: asyncio.Protocol, link: dict[str, Any]) -> asyncio.Transport:
         """A transport for `upper`, handshake done; `link`: sock, ssl, server_hostname, as create_connection takes them.
