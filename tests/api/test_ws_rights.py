@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import fnmatch
 
 import msgspec
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gatepost.agent.api.auth.principal import Principal
+from gatepost.agent.api.websocket.event_filter import EventFilter, EventSelection
 from gatepost.agent.core.errors import Unauthenticated
+from gatepost.agent.core.events import Event
 from tests.api.websocket_clients import over_tcp, patient, said
 
 
@@ -45,6 +48,17 @@ async def test_a_browser_listens_from_the_gateways_own_page_only(remote):
     assert await refused(over_tcp(remote, headers=cookie, origin="http://elsewhere.example")) == 403
     assert await refused(over_tcp(remote, headers=cookie)) == 403
     assert await refused(over_tcp(remote, headers=cookie, origin="null")) == 403
+
+
+def test_the_patterns_of_clients_are_not_kept():
+    kept = fnmatch._compile_pattern.cache_info().currsize
+    for number in range(100):
+        selection = EventSelection(("device.*", f"[g{number}]ap"), (f"bed-{number}*",), (f"*-{number}",))
+        selection.check()
+        events = EventFilter(selection, Principal("x", "viewer"))
+        assert events.passes(Event("device.connected", {"device_id": f"bed-{number}0"}))
+        assert not events.passes(Event("device.connected", {"device_id": "ward"}))
+    assert fnmatch._compile_pattern.cache_info().currsize == kept
 
 
 async def test_messages_only_of_topics_that_may_be_subscribed_to(remote):
