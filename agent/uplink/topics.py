@@ -11,8 +11,9 @@ from gatepost.agent.uplink.mqtt.codec import check_topic
 
 _OPEN = re.compile(r"\{device\}|\{metric\}")
 
-
 MAX_FILLED = 5000
+LONGEST_FILLED = 512  # letters of names in a topic that is remembered
+LONGEST_DEVICE = 64  # letters of a device's name in the settings; a broker's clients can name any
 
 
 class BrokerTopics:
@@ -39,9 +40,11 @@ class BrokerTopics:
         asked = (text, device, metric, value)
         topic = self._filled.get(asked)
         if topic is None:
+            topic = self._fill(text, device, metric, value)
             if len(self._filled) >= MAX_FILLED:
                 self._filled.clear()
-            topic = self._filled[asked] = self._fill(text, device, metric, value)
+            if len(device) + len(metric) + len(value) <= LONGEST_FILLED:
+                self._filled[asked] = topic
         return topic
 
     def _fill(self, text: str, device: str = "", metric: str = "", value: str = "") -> str:
@@ -77,13 +80,13 @@ class BrokerTopics:
         return "/".join("+" if level == "{device}" else self._fill(level) for level in levels)
 
     def device_of(self, key: str, topic: str) -> str | None:
-        """The device that a received topic names."""
+        """The device that a received topic names, if one can be called so."""
         template = self._templates[key].split("/")
         levels = topic.split("/")
         if "{device}" not in template or len(levels) != len(template):
             return None
         device = levels[template.index("{device}")]
-        return device if self(key, device) == topic else None
+        return device if len(device) <= LONGEST_DEVICE and self(key, device) == topic else None
 
 
 def _level(value: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -68,6 +69,19 @@ def test_wildcards(template: str, wildcard: str | None) -> None:
 def test_a_device_is_found_again(name: str) -> None:
     topics = BrokerTopics({}, "g", None)
     assert topics.device_of("commands", topics("commands", name)) == name
+
+
+def test_devices_of_others_take_no_memory_however_long_their_names() -> None:
+    topics = BrokerTopics({}, "gw", None)
+    tracemalloc.start()
+    try:
+        for number in range(500):
+            name = f"{number}-{'x' * 60_000}"
+            assert topics.device_of("commands", f"devices/{name}/commands") is None
+            assert topics("data", name) == f"devices/{name}/data"
+        assert tracemalloc.get_traced_memory()[0] < 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("topic", ["devices/d/data", "devices/d/commands/x", "devices//x/commands", "commands", ""])
