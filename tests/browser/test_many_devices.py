@@ -89,3 +89,60 @@ async def test_the_past_of_many_devices_is_asked_for_one_after_the_other(browser
     })().catch((error) => done(String(error)));
     """
     assert await browser.run_async(asked, 12) == 1
+
+
+BEYOND = """
+const done = arguments[0];
+import("/static/core/state.js").then(({ state }) => {
+  for (const one of state.devices) state.of(one.id).limits = { temperature: { max: 30 } };
+  readings(36.5);
+  again();
+  done(true);
+});
+"""
+
+
+async def test_long_lists_leave_room_on_a_phone(browser, world):
+    await browser.cdp("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
+    await sign_in(browser, world, "viewer")
+    assert await browser.run_async(FILLED, 12) is True
+    assert await browser.run_async(BEYOND) is True
+    wanting = "document.querySelectorAll('#wanting li').length"
+    total = int(await browser.run("return document.querySelector('.badge').textContent"))
+    assert total >= 12
+    await browser.seen(f"Show all {total}", "#wanting-more")
+    assert await browser.run(f"return {wanting}") == 8
+    for shown in (total, 8):  # what is scrolled to is not behind the bar of places
+        await browser.run("document.querySelector('#wanting-more').scrollIntoView({ block: 'nearest' })")
+        await browser.click("#wanting-more")
+        await browser.until(f"{wanting} === {shown}")
+    await go(browser, "#/devices", "tr.device")
+    tall = "Math.max(...[...document.querySelectorAll('tr.device')].map((one) => one.offsetHeight))"
+    assert await browser.run(f"return {tall}") < 120
+    await browser.seen("Temperature 36.5", "tbody")
+    await browser.picture(PICTURES / "devices-many-390.png")
+
+
+async def test_settings_of_many_devices_are_unfolded_one_by_one(browser, world, tmp_path):
+    for number in range(5):
+        settings = {"driver": "mt-sics", "port": str(tmp_path / str(number))}
+        await world.agent.client.add_device(f"scale-{number}", settings)
+    await sign_in(browser, world, tiles=7)
+    await go(browser, "#/settings", "details.group")
+    assert await browser.run("return document.querySelectorAll('details.group').length") == 8
+    assert await browser.run("return document.querySelectorAll('details.group td').length") == 0
+    scale = "[...document.querySelectorAll('summary')].find((one) => one.innerText.includes('scale-3'))"
+    await browser.run(f"{scale}.click()")
+    await browser.seen("devices.scale-3.driver", "details[open]")
+    await browser.type("[type=search]", "scale-2")
+    await browser.seen("devices.scale-2.driver", "main")
+    assert await browser.run("return document.querySelectorAll('details.group').length") == 0
+
+
+async def test_a_device_that_there_is_not_offers_nothing(browser, world):
+    await sign_in(browser, world)
+    await go(browser, "#/devices/nobody", ".notice")
+    await browser.seen("There is no such device", "main")
+    offered = "[...document.querySelectorAll('.columns, #remove, #edit, #command')]"
+    assert await browser.run(f"return {offered}.filter((one) => one.checkVisibility()).length") == 0
+    await go(browser, "#/devices/probe", "#remove")

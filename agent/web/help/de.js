@@ -255,7 +255,7 @@ export const sentences = {
   "registers in between that may be read along to save a request": "Register dazwischen, die mitgelesen werden dürfen, um eine Anfrage zu sparen",
   "registers that the device gives in one answer": "Register, die das Gerät in einer Antwort gibt",
   "Read the registers now": "Jetzt die Register lesen",
-  "Device that speaks MQTT: to the gateway's listener, or to a broker": "Gerät, das MQTT spricht: mit dem Gateway selbst oder mit einem Broker",
+  "Device that speaks MQTT: to the gateway's listener, or to a broker": "Gerät mit MQTT: spricht mit dem Gateway selbst oder mit einem Broker",
   "`listener`: the device connects to the gateway; else a broker that it publishes to": "`listener`: das Gerät verbindet sich mit dem Gateway; sonst ein Broker, an den es sendet",
   "another mqtt device whose connection carries this one": "ein anderes mqtt-Gerät, dessen Verbindung dieses mitträgt",
   "a secret of 12 to 64 characters, where a token does not fit": "ein Geheimnis von 12 bis 64 Zeichen, wo ein Token nicht hineinpasst",

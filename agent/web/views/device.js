@@ -212,18 +212,20 @@ export function open(main, id) {
   let titled = "";
   let over = false;
   title();
-  main.append(reason, el("div", { class: "columns device", "data-name": id }, el("div", {}, panel.element, stored.element, readings),
-    el("div", {}, el("section", { class: "card", "aria-label": t("col.value") }, values, plots, note), card(t("about"), facts), card(t("last-commands"), ledger), recorder ? card(t("record"), recorder.element) : null)));
+  const columns = el("div", { class: "columns device", "data-name": id }, el("div", {}, panel.element, stored.element, readings),
+    el("div", {}, el("section", { class: "card", "aria-label": t("col.value") }, values, plots, note), card(t("about"), facts), card(t("last-commands"), ledger), recorder ? card(t("record"), recorder.element) : null));
+  main.append(reason, columns);
 
   function all() {
     const device = state.device(id);
-    if (!device) {
-      if (state.status) {
-        text(reason, t("device.missing"));
-        show(reason, true);
-      }
-      return;
+    const missing = Boolean(state.status) && !device;
+    show(columns, !missing);
+    for (const one of [chip, ...document.querySelectorAll("#head .actions > *")]) show(one, !missing);
+    if (missing) {
+      text(reason, t("device.missing"));
+      show(reason, true);
     }
+    if (!device) return;
     if (titled !== labelOf(device)) {
       titled = labelOf(device);
       title();

@@ -53,7 +53,7 @@ class DeviceRow {
     this.id = device.id;
     this.#name.href = link("devices", device.id);
     this.element = el("tr", { class: "device", "data-name": device.id });
-    for (const name of Object.keys(COLUMNS)) this.#cells.set(name, name === "device" ? el("th", { scope: "row" }, this.#name, this.#id) : el("td", { "data-label": t(`col.${name}`) }));
+    for (const name of Object.keys(COLUMNS)) this.#cells.set(name, name === "device" ? el("th", { scope: "row" }, this.#name, this.#id) : el("td", { "data-label": t(`col.${name}`), "data-column": name }));
     this.#cells.get("state").append(this.#sign);
   }
 

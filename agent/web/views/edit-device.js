@@ -3,7 +3,7 @@
 import { ask, at, get } from "../core/api.js";
 import { el, say } from "../core/dom.js";
 import { translated } from "../core/help.js";
-import { t } from "../core/i18n.js";
+import { known, t } from "../core/i18n.js";
 import { go, link } from "../core/router.js";
 import { state } from "../core/state.js";
 import { DeviceForm } from "../forms/device-form.js";
@@ -26,7 +26,7 @@ export function open(main, id) {
       title(device.label || id);
       const form = new DeviceForm({ id, had: device.configured ?? {}, drivers: drivers.map((name) => [name, translated(titles[name])]) });
       await form.load();
-      const origin = device.origin ? el("p", { class: "hint" }, `${t("about.origin")} ${[device.origin].flat().map((one) => one.file ?? one).join(", ")}`) : null;
+      const origin = device.origin ? el("p", { class: "hint" }, `${t("about.origin")} ${known(`origin.${device.origin}`, device.origin)}`) : null;
       wait.replaceWith(makeForm({
         content: [form.element, origin], fields: () => form.fields, verb: t("save"), id: "device-form", after: [anchor(t("cancel"), back, { class: "button plain" })],
         send: async () => {

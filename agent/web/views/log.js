@@ -114,7 +114,7 @@ function openAgentLog(place) {
     text(hold, t(paused ? "log.follow" : "log.pause"));
     if (!paused) draw();
   });
-  const body = el("div", { class: "card" });
+  const body = el("div", { class: "card lines" });
   const complaint = trouble();
   place.append(el("div", { class: "filters" }, search, level, device, hold), complaint, body);
 

@@ -10,6 +10,7 @@ import { listen, state } from "../core/state.js";
 import { beyondLimits, labelOf, needsPerson, signOf } from "../core/trouble.js";
 import { anchor, failed, fill, heading, mainValues, pace, plain, showValue, sign, tell } from "../core/parts.js";
 
+const FEW = 8; // entries that are shown before somebody asks for the others
 const SLOWLY = 1000; // milliseconds between two looks at ages and limits
 
 class DeviceTile {
@@ -25,7 +26,7 @@ class DeviceTile {
     this.id = device.id;
     this.#name.href = link("devices", device.id);
     this.element = el("li", { class: "card tile device", "data-name": device.id },
-      el("div", { class: "head" }, this.#sign, el("h3", {}, this.#name), this.#room), this.#values, this.#curve.element, el("p", { class: "foot" }, this.#age, this.#note));
+      el("div", { class: "head" }, el("h3", {}, this.#sign, this.#name), this.#room), this.#values, this.#curve.element, el("p", { class: "foot" }, this.#age, this.#note));
   }
 
   update(device) {
@@ -110,10 +111,15 @@ export function open(main) {
   const calm = el("p", { class: "calm", id: "calm" }, t("needs-nobody"));
   const list = el("ul", { class: "wanting card", id: "wanting" });
   const wantingTitle = el("h2", { id: "wanting-title" }, t("needs-person"));
+  const more = plain("", () => {
+    whole = !whole;
+    tellWanting();
+  }, { id: "wanting-more", hidden: true });
+  let whole = false;
   const grid = el("ul", { class: "cards", id: "devices", "aria-label": t("place.devices") });
   const empty = el("p", { class: "empty", hidden: true }, t("no-devices"));
   main.append(
-    el("section", { "aria-labelledby": "wanting-title" }, wantingTitle, calm, list),
+    el("section", { "aria-labelledby": "wanting-title" }, wantingTitle, calm, list, more),
     el("ul", { class: "figures", "aria-label": t("place.overview") }, ...Object.values(figures).map((one) => one.element)),
     el("section", { "aria-labelledby": "devices-title" }, el("h2", { id: "devices-title" }, t("place.devices")), empty, grid),
   );
@@ -141,7 +147,11 @@ export function open(main) {
     const wanting = needsPerson();
     show(calm, wanting.length === 0);
     show(list, wanting.length > 0);
-    keep(list, wantings, wanting, (one) => one.key, (one) => new Wanting(one));
+    const long = wanting.length > FEW + 1; // nobody is asked to unfold a single one
+    show(more, long);
+    text(more, whole ? t("fewer") : t("all-of-them", { n: wanting.length }));
+    more.setAttribute("aria-expanded", String(whole));
+    keep(list, wantings, long && !whole ? wanting.slice(0, FEW) : wanting, (one) => one.key, (one) => new Wanting(one));
   }
 
   function tellDevices() {

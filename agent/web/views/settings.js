@@ -12,6 +12,14 @@ import { openAbout } from "./about.js";
 import { openAccess } from "./access.js";
 import { changeSettings } from "./change-settings.js";
 
+const MANY = 6; // devices and brokers that are shown with all their keys; more are unfolded one by one
+
+function folded(title, content) {
+  const element = el("details", { class: "group" }, el("summary", {}, title));
+  element.addEventListener("toggle", () => element.children.length === 1 && element.append(content()));
+  return element;
+}
+
 // Changed settings that go back by themselves unless somebody keeps them.
 function trialStrip() {
   const words = el("p");
@@ -60,7 +68,10 @@ function openAll(place) {
       const group = named(line.key) ? `${section}: ${name}` : section;
       groups.set(group, [...(groups.get(group) ?? []), line]);
     }
-    body.replaceChildren(...[...groups].map(([group, found]) => el("section", {}, el("h2", {}, group), el("div", { class: "card set" }, table(group, [t("set.key"), t("set.value"), t("set.origin"), ""], found.map(row), "")))), ...(groups.size ? [] : [el("p", { class: "empty" }, t("none"))]));
+    const many = [...groups.keys()].filter((group) => group.includes(": ")).length > MANY;
+    const content = (group, found) => el("div", { class: "card set" }, table(group, [t("set.key"), t("set.value"), t("set.origin"), ""], found.map(row), ""));
+    const section = (group, found) => el("section", {}, el("h2", {}, group), content(group, found));
+    body.replaceChildren(...[...groups].map(([group, found]) => (many && group.includes(": ") ? folded(group, () => content(group, found)) : section(group, found))), ...(groups.size ? [] : [el("p", { class: "empty" }, t("none"))]));
   }
 
   function problems(list) {
