@@ -141,6 +141,10 @@ class ListenerInterface(Protocol):
 
     def as_dict(self) -> dict[str, Any]: ...
 
+    def refused(self) -> list[dict[str, Any]]:
+        """The newest messages that were not taken."""
+        ...
+
     def hang_up(self, device: str, /) -> int:
         """End the device's connections; how many there were."""
         ...

@@ -200,6 +200,11 @@ class GatewayCalls(ServiceCalls):
         return get("/listener")
 
     @verb
+    def refused_messages(self) -> ApiCall[Json]:
+        """The newest messages of such devices that were not taken, and why."""
+        return get("/listener/refused")
+
+    @verb
     def hang_up(self, device: str) -> ApiCall[Json]:
         """End its connections to the listener."""
         return ApiCall("DELETE", f"{V1}/listener/clients/{part(device)}")

@@ -15,6 +15,7 @@ FAULTS = 10  # fewer say nothing of the format
 FEW = 0.25  # readings for each fault
 LATELY = 30.0  # seconds without a reading while faults come
 MINUTE = 60
+UNTAKEN = "`gatepost listener --refused` shows what it sent that was not taken, and why; options.topics maps topics"
 
 
 def of_device(view: DeviceView, now: datetime, carrier: bool = False) -> Iterator[Finding]:
@@ -43,12 +44,15 @@ def _how_to_connect(view: DeviceView) -> str:
         return "`gatepost brokers` shows why"
     if "its token " in view["message"]:
         return f"`gatepost token create --device {view['id']}` makes a new one, for the settings of the device"
+    if view["faults_recent"]:
+        return UNTAKEN
     return "is it switched on, and in its network? `gatepost listener` shows who is connected"
 
 
 def _online(view: DeviceView, about: str, now: datetime, carrier: bool) -> Iterator[Finding]:
     driver = view["driver"]
     faults = _faults(view)
+    mapped = driver == "mqtt"
     quiet, usual = view["quiet_for"], view["usual_gap"]
     if misunderstood := _misunderstood(view, sum(faults.values()), now):
         yield finding_of(
@@ -56,7 +60,9 @@ def _online(view: DeviceView, about: str, now: datetime, carrier: bool) -> Itera
             about,
             misunderstood,
             _counted(faults, view),
-            f"are the format and the line settings right? `gatepost drivers {driver}` explains them",
+            UNTAKEN
+            if mapped
+            else f"are the format and the line settings right? `gatepost drivers {driver}` explains them",
         )
     elif quiet is not None and usual and quiet > max(QUIET, QUIET_GAPS * usual):
         yield finding_of(
@@ -74,9 +80,10 @@ def _online(view: DeviceView, about: str, now: datetime, carrier: bool) -> Itera
         yield finding_of(
             "device-no-reading",
             about,
-            "its port is open and no reading has come",
-            _counted(faults, view) or "it is switched off, waits for a measurement, or speaks at another speed",
-            f"is the driver right? `gatepost drivers {driver}` shows its line settings",
+            "it is connected and no reading has come" if mapped else "its port is open and no reading has come",
+            _counted(faults, view)
+            or ("" if mapped else "it is switched off, waits for a measurement, or speaks at another speed"),
+            UNTAKEN if mapped else f"is the driver right? `gatepost drivers {driver}` shows its line settings",
         )
 
 

@@ -11,6 +11,7 @@ from gatepost.agent.core.events import EventBus
 from gatepost.agent.listener.acknowledgements import CommitLog
 from gatepost.agent.listener.device_link import MqttLink
 from gatepost.agent.listener.link_directory import LinkDirectory
+from gatepost.agent.listener.refused_messages import RefusedMessages
 from gatepost.drivers.mqtt.message import MqttMessage
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class MessageIntake:
     ) -> None:
         self.received = 0
         self.refused = {"auth": 0, "topic": 0, "payload": 0, "malformed": 0, "rate": 0}
+        self.refusals = RefusedMessages(monotonic)
         self._directory = directory
         self._commits = commits
         self._events = events
@@ -65,7 +67,7 @@ class MessageIntake:
         waited for."""
         route = self._directory.route(source, carrier, topic)
         if route is None:
-            return self.refuse(carrier or source, topic, "not-your-topic")
+            return self.refuse(carrier or source, topic, "not-your-topic", payload)
         link, kind, captures = route
         commits, device = self._commits, link.name
         message = MqttMessage(kind, payload, device, captures, self._holds_token)
@@ -73,17 +75,18 @@ class MessageIntake:
         if not link.take(message, will):
             return TakenMessage("", UNTAKEN, kind, link)
         if message.refusal:
-            return self.refuse(device, topic, message.refusal)
+            return self.refuse(device, topic, message.refusal, payload)
         self.received += 1
         if link.paused:
             return TakenMessage("", HELD, kind, link)
         return TakenMessage("", commits.ticket if commits.next_seq != before else 0, kind, link)
 
-    def refuse(self, device: str, topic: str, reason: str) -> TakenMessage:
-        """Counted; one line for each device and kind in a minute, and an event. Never what was in it."""
+    def refuse(self, device: str, topic: str, reason: str, payload: bytes = b"") -> TakenMessage:
+        """Counted; one line for each device and kind in a minute, and an event. Its content is for operators."""
         self.received += 1
         self.refused[KINDS.get(reason, "payload")] += 1
         shown = shown_topic(topic)
+        self.refusals.add(device, shown, reason, payload)
         self._events.emit("device.message.refused", {"device_id": device, "topic": shown, "reason": reason})
         self.tell(device, reason, f"a message on {shown!r} was refused: {reason}")
         return TakenMessage(reason)

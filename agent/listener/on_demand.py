@@ -83,6 +83,10 @@ class ListenerOnDemand:
     def as_dict(self) -> dict[str, Any]:
         return dict(OFF) if self.running is None else self.running.as_dict()
 
+    def refused(self) -> list[dict[str, Any]]:
+        """The newest messages that were not taken."""
+        return [] if self.running is None else self.running.intake.refusals.as_list()
+
     def hang_up(self, device: str) -> int:
         """End the device's connections; how many there were."""
         return 0 if self.running is None else self.running.server.hang_up(device)

@@ -18,6 +18,7 @@ from gatepost.agent.core.events import EventBus
 from gatepost.agent.devices.builtin_commands import GENERIC
 from gatepost.agent.devices.recorder import DeviceRecorder
 from gatepost.agent.listener.on_demand import OFF
+from gatepost.agent.listener.refused_messages import RefusedMessages
 from gatepost.agent.process.log_ring import LogRing
 from gatepost.agent.settings.editor import SettingsEditor
 from gatepost.agent.settings.loading import SettingsLoader
@@ -254,10 +255,14 @@ class FakeListener:
 
     def __init__(self):
         self.connected = {}
+        self.refusals = RefusedMessages(time.monotonic)
         self.trouble = ""
 
     def as_dict(self):
         return dict(OFF)
+
+    def refused(self):
+        return self.refusals.as_list()
 
     def hang_up(self, device):
         return self.connected.pop(device, 0)

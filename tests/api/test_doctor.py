@@ -42,6 +42,9 @@ async def test_a_device_that_comes_by_itself_is_waited_for_where_it_connects(app
     state = app.devices.by_id["cuff-3"].state
     state.update(driver="mqtt", reason="lost", message="its connection ended: the connection was lost", hint="")
     assert "`gatepost listener`" in (await told(app))["problem", "device cuff-3"].do
+    state["faults_recent"] = 3
+    assert "`gatepost listener --refused`" in (await told(app))["problem", "device cuff-3"].do
+    state["faults_recent"] = 0
     state["message"] = "its connection ended: its token was revoked"
     assert "token create --device cuff-3" in (await told(app))["problem", "device cuff-3"].do
     state["reason"] = "broker"

@@ -27,6 +27,20 @@ async def test_it_is_off(remote):
     assert "gatepost_listener" not in (await remote.http.get("/metrics", headers=headers)).text
 
 
+async def test_refused_messages_are_for_operators(app, remote):
+    app.listener.refusals.add("plug-3", "tele/plug-3/SENSOR", "not-your-topic", b'{"t": 21}')
+    refused = await remote.http.get("/api/v1/listener/refused", headers=await remote.as_("viewer"))
+    assert refused.status_code == 403
+    answer = await remote.http.get("/api/v1/listener/refused", headers=await remote.as_("operator"))
+    (shown,) = answer.json()["refused"]
+    assert (shown["device"], shown["reason"], shown["count"], shown["payload"]) == (
+        "plug-3",
+        "not-your-topic",
+        1,
+        '{"t": 21}',
+    )
+
+
 async def test_hanging_up(app, remote):
     app.listener.connected = {"plug-3": 2}
     headers = await remote.as_("operator")

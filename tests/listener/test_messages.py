@@ -74,6 +74,8 @@ async def test_what_is_refused_is_acknowledged_counted_and_told(
             ]
         assert told == [{"device_id": "plug-3", "topic": topic, "reason": reason}] * 3
         assert sum(rig.server.intake.refused.values()) == 3
+        (kept,) = rig.server.intake.refusals.as_list()
+        assert (kept["device"], kept["topic"], kept["reason"], kept["count"]) == ("plug-3", topic, reason, 3)
         assert [reading["t"] for reading in await rig.readings()] == [2]
         assert len([line for line in caplog.messages if reason in line]) == 1
 

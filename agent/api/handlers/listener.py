@@ -8,11 +8,15 @@ from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.core.errors import NotFound
 
 if TYPE_CHECKING:
-    from gatepost.agent.api.schemas.responses import HungUp, ListenerView
+    from gatepost.agent.api.schemas.responses import HungUp, ListenerView, RefusedMessageList
 
 
 async def show(request: ApiRequest) -> ListenerView:
     return cast("ListenerView", request.app.listener.as_dict())
+
+
+async def refused(request: ApiRequest) -> RefusedMessageList:
+    return cast("RefusedMessageList", {"refused": request.app.listener.refused()})
 
 
 async def hang_up(request: ApiRequest) -> HungUp:

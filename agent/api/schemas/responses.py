@@ -151,6 +151,23 @@ class ListenerView(TypedDict):
     clients: list[ListenerClient]
 
 
+class RefusedMessage(TypedDict):
+    """The newest message of a device on a topic that was refused for this reason: `age` in seconds, `count` of them,
+    `size` in octets; `payload`: the first 512 octets as text, null where it may hold a secret."""
+
+    device: str
+    topic: str
+    reason: str
+    age: float
+    count: int
+    size: int
+    payload: str | None
+
+
+class RefusedMessageList(TypedDict):
+    refused: list[RefusedMessage]
+
+
 class HungUp(TypedDict):
     """`ended`: how many connections of the device were ended."""
 
