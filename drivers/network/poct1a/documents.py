@@ -65,7 +65,7 @@ class PoctMessage(NamedTuple):
 
     @property
     def needs_answer(self) -> bool:
-        return self.kind.partition(".")[0] in ("HEL", "DST", "OBS", "KPA", "DEV")
+        return self.kind.partition(".")[0] in ("HEL", "DST", "OBS", "EVS", "KPA", "DEV")
 
 
 class DocumentSplitter:

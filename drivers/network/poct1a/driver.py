@@ -48,6 +48,7 @@ class PoctAnalyser(Driver):
         super().__init__(options)
         self._sent = 0  # messages, which number themselves
         self._continuous = False  # the analyser can send results as they arise
+        self._asked = 0  # number of our message that told it to; after that it is asked for nothing
 
     def decoder(self) -> PoctDecoder:
         self._decoder = PoctDecoder(self.bookmarks, self.options.names)
@@ -64,9 +65,11 @@ class PoctAnalyser(Driver):
     async def _answer(self, io: DeviceIO, message: PoctMessage) -> None:
         kind = message.kind.partition(".")[0]
         if kind == "HEL":
-            self._continuous = answers.CONTINUOUS in message.directives
+            self._continuous, self._asked = answers.CONTINUOUS in message.directives, 0
             known = {"model": "model_id", "serial_number": "serial_id", "firmware": "sw_version"}
             io.update_status(**{name: message.device[tag] for name, tag in known.items() if tag in message.device})
+        if kind == "ACK" and message.ack == "AE" and message.ack_control_id == str(self._asked):
+            self._continuous, self._asked = False, 0
         stored = True
         if kind == "OBS":
             try:
@@ -75,10 +78,11 @@ class PoctAnalyser(Driver):
                 stored = False
         if message.needs_answer:
             await io.send(answers.acknowledgement(*self._head(io), message.control_id, stored))
-        if kind == "DST" and message.new_observations:
+        if kind == "DST" and message.new_observations and not self._asked:
             await io.send(answers.observations_request(*self._head(io)))
-        elif self._continuous and kind in ("DST", "EOT"):
+        elif self._continuous and not self._asked and kind in ("DST", "EOT"):
             await io.send(answers.continuous_request(*self._head(io)))
+            self._asked = self._sent
         await asyncio.sleep(0)
 
     def _head(self, io: DeviceIO) -> tuple[int, str]:

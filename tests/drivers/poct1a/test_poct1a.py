@@ -123,6 +123,38 @@ def test_a_session():
     assert (said.count(b"ROBS"), said.count(b"START_CONTINUOUS")) == (1, 1)
 
 
+class StatusTwin(PoctTwin):
+    """Says how it is again and again, and what happened to it; `refuses` to send results as they arise."""
+
+    refuses = False
+
+    def tick(self):
+        if self._ticks and self._ticks % 20 == 0 and self._sent is None:
+            self._memory = 1
+            self._waiting.append(("EVS.R01", '<EVT><EVT.description V="lid opened"/></EVT>'))
+            self._waiting.append(("DST.R01", '<DST><DST.new_observations_qty V="1"/></DST>'))
+        return super().tick()
+
+    def hear(self, data):
+        out = super().hear(data)
+        if b'"START_CONTINUOUS"' in data and self.refuses:
+            self._continuous = False
+            number = data.partition(b'control_id V="')[2].partition(b'"')[0].decode()
+            out += f'<ACK.R01><ACK><ACK.type_cd V="AE"/><ACK.ack_control_id V="{number}"/></ACK></ACK.R01>'.encode()
+        return out
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_one_that_sends_as_they_arise_is_asked_for_nothing_more(refuses):
+    twin = StatusTwin(results=1)
+    twin.refuses = refuses
+    done = driver_kit.session(PoctAnalyser(), twin, seconds=100)
+    said = b"".join(done.sent)
+    assert said.count(b"START_CONTINUOUS") == 1
+    assert (said.count(b"ROBS") == 1) is not refuses
+    assert twin._sent is None  # events were acknowledged, too
+
+
 def test_what_could_not_be_stored_is_asked_for_again():
     class Full(PoctAnalyser):
         async def run_session(self, io):
