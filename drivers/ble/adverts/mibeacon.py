@@ -30,8 +30,8 @@ _EXTENDED = 3  # octets of the counter beside the payload
 SPAN = 1 << 32
 
 _S400 = Struct("<BII")
-_NO_RATE = (0, 127)
-LEFT_CLOSED = 1
+_NO_RATE, _NO_WEIGHT = (0, 127), (0, 0x7FF)  # the latter: S400 Pro
+_ONLY_LIGHT = frozenset((0x07F6, 0x098B))  # MJYD02YL, MCCGQ02HL: their illuminance is 100 in light, else 0 or 1
 
 UNITS = {
     "temperature": "Cel",
@@ -74,13 +74,13 @@ def _u24(name: str) -> Callable[[bytes], dict[str, Any]]:
     return lambda data: {name: int.from_bytes(data[:3], "little")}
 
 
-def _flag(name: str, *yes: int, unless: int | None = None) -> Callable[[bytes], dict[str, Any]]:
-    """True for these octets; for every octet but `unless` where that is given."""
-    return lambda data: {name: data[0] != unless if unless is not None else data[0] in yes}
+def _flag(name: str) -> Callable[[bytes], dict[str, Any]]:
+    return lambda data: {name: data[0] != 0}
 
 
-def _opened(data: bytes) -> dict[str, Any]:
-    return {"open": {1: True, 2: False}[data[0]]} if data[0] in (1, 2) else {}
+def _opened(states: dict[int, bool]) -> Callable[[bytes], dict[str, Any]]:
+    """A door sends other octets, too: when it was reset, or taken off."""
+    return lambda data: {"open": states[data[0]]} if data[0] in states else {}
 
 
 def _both(data: bytes) -> dict[str, Any]:
@@ -101,9 +101,10 @@ def _scale(data: bytes) -> dict[str, Any]:
     profile, packed, seconds = _S400.unpack_from(data)
     weight, rate, impedance = packed & 0x7FF, packed >> 11 & 0x7F, packed >> 18
     found: dict[str, Any] = {"profile": profile, "unix": seconds}
-    found["weight"] = weight / 10 if weight else None
+    weighed = weight not in _NO_WEIGHT
+    found["weight"] = weight / 10 if weighed else None
     found["heart_rate"] = None if rate in _NO_RATE else rate + 50
-    found["impedance" if weight else "impedance_2"] = impedance / 10 if impedance else None
+    found["impedance" if weighed else "impedance_2"] = impedance / 10 if impedance else None
     return found
 
 
@@ -117,19 +118,19 @@ OBJECTS: dict[int, tuple[int, Callable[[bytes], dict[str, Any]]]] = {  # type ->
     0x100A: (1, _number("battery", "B")),
     0x100D: (4, _both),
     0x1010: (2, _number("formaldehyde", "H", 100)),
-    0x1014: (1, _flag("wet", unless=0)),
-    0x1015: (1, _flag("smoke", unless=0)),
-    0x1018: (1, _flag("light_detected", unless=0)),
-    0x1019: (1, _flag("open", unless=LEFT_CLOSED)),
+    0x1014: (1, _flag("wet")),
+    0x1015: (1, _flag("smoke")),
+    0x1018: (1, _flag("light_detected")),
+    0x1019: (1, _opened({0: True, 1: False, 2: True})),  # 2: left open
     0x4802: (1, _number("humidity", "B")),
     0x4803: (1, _number("battery", "B")),
-    0x4804: (1, _opened),
+    0x4804: (1, _opened({1: True, 2: False})),
     0x4805: (4, _real("illuminance")),
-    0x4806: (1, _flag("wet", unless=0)),
+    0x4806: (1, _flag("wet")),
     0x4818: (2, _no_motion),
-    0x484E: (1, _flag("occupied", unless=0)),
+    0x484E: (1, lambda data: {"occupied": data[0] not in (0, 2)}),  # 2: nobody any more
     0x4A08: (4, _motion_and_light),
-    0x4A12: (1, _flag("open", 1)),
+    0x4A12: (1, _opened({1: True, 2: False})),
     0x4C01: (4, _real("temperature")),
     0x4C02: (1, _number("humidity", "B")),
     0x4C03: (1, _number("battery", "B")),
@@ -219,6 +220,8 @@ def interpret(data: bytes, sender: AdvertSender) -> DecodedAdvert:
     """Readings of the metrics environment, body_weight, body_composition and heart_rate; states."""
     frame = decode(data, sender.cipher, sender.mac)
     values = frame.values
+    if frame.device in _ONLY_LIGHT and "illuminance" in values:
+        values["light_detected"] = values.pop("illuminance") == 100
     states = {name: value for name, value in values.items() if name in STATES}
     air = {
         name: value

@@ -115,6 +115,37 @@ def test_the_objects_of_a_plain_mibeacon_are_told_apart(octets, kind):
     assert len(mibeacon.decode(bytes.fromhex(octets)).values) == 1
 
 
+def plain_mibeacon(objects, device=0x0098):
+    """Version 5, not encrypted, with the address of its sender."""
+    head = bytes.fromhex("5050") + device.to_bytes(2, "little") + b"\x01" + bytes.fromhex("010000a4c138")
+    return mibeacon.interpret(head + bytes.fromhex(objects), AdvertSender())
+
+
+@pytest.mark.parametrize(
+    ("objects", "device", "states"),
+    [
+        ("191001" + "00", 0x098B, {"open": True}),
+        ("191001" + "01", 0x098B, {"open": False}),
+        ("191001" + "02", 0x098B, {"open": True}),
+        ("191001" + "03", 0x098B, {}),  # was reset
+        ("124a01" + "02", 0x0098, {"open": False}),
+        ("124a01" + "04", 0x0098, {}),
+        ("4e4801" + "02", 0x4683, {"occupied": False}),
+        ("071003" + "640000", 0x07F6, {"light_detected": True}),
+        ("071003" + "010000", 0x07F6, {"light_detected": False}),
+    ],
+)
+def test_the_states_of_a_mibeacon(objects, device, states):
+    found = plain_mibeacon(objects, device)
+    assert (found.states, found.readings) == (states, ())
+
+
+def test_all_bits_of_a_weight_are_none():
+    packed = (0x7FF | 70 << 11 | 4567 << 18).to_bytes(4, "little").hex()
+    found = plain_mibeacon(f"166e0901{packed}40302010").readings
+    assert [reading.values for reading in found] == [{"impedance_2": 456.7}, {"heart_rate": 120}]
+
+
 @pytest.mark.parametrize("octets", ["0000c07f", "0000807f"])
 def test_a_mibeacon_without_a_number_has_no_value(octets):
     data = bytes.fromhex("40505b0401" + "014c04" + octets + "024c0132")
