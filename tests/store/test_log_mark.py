@@ -92,6 +92,26 @@ async def test_a_copy_of_another_time_is_seen_although_it_is_longer(start: Any, 
         assert seen.isdisjoint(run.store.reading_id(seq) for seq in await run.put_all(20))
 
 
+@pytest.mark.parametrize("idle", [1, 3])
+async def test_starts_that_store_nothing_are_no_loss(start: Any, tmp_path: Path, idle: int) -> None:
+    """A start that delivers, and stores nothing, is written down all the same."""
+    await fill(start, 10)
+    async with start() as run:
+        run.store.backlog.position("a").settle(0, 0, FOREVER)
+    for _ in range(idle):
+        async with start() as run:
+            assert not run.store.loss
+    async with start() as run:
+        assert not run.store.loss
+        assert await run.put_all(1) == [11]
+    path = tmp_path / "gatepost.db"
+    before = path.read_bytes()
+    await fill(start, 5)
+    path.write_bytes(before)
+    async with start() as run:
+        assert "shorter" in run.store.loss
+
+
 async def test_what_retention_removed_is_not_told_as_lost(start: Any, clock: Any, tmp_path: Path) -> None:
     path = tmp_path / "gatepost.db"
     for _ in range(3):

@@ -106,7 +106,7 @@ class LossCheck:
         signs = {
             "mark-missing": mark is None and bool(meta[MARKED]) and not judged,
             "shorter-than-its-mark": last + len(self.put_back) < expected.seq and not repairs,
-            "not-of-its-mark": mark is not None and not repairs and not _belongs(starts, expected),
+            "not-of-its-mark": mark is not None and not repairs and not _belongs(starts, expected, last),
             "commands-missing": command < expected.command,
             "write-ahead-log-missing": self._wal_missing and not judged,
             "write-ahead-log-damaged": self._tail.damaged and not judged,
@@ -215,15 +215,16 @@ async def _starts(run: TransactionRun) -> dict[int, str] | None:
     return {row[0]: row[1] for row in rows} if rows and all(map(is_start, rows)) else None
 
 
-def _belongs(starts: dict[int, str] | None, mark: LogMark) -> bool:
-    """Whether the newest start of the log is that of the mark, or the one before, where that stored nothing."""
+def _belongs(starts: dict[int, str] | None, mark: LogMark, last: int = FOREVER) -> bool:
+    """Whether the newest start of the log is that of the mark, or, where that stored nothing, whether the one that
+    stored the row `last` is. A start that stored nothing may stand in the log all the same, with what it delivered."""
     if starts is None:
         return not any(start.rows for start in mark.starts)
-    newest = max(starts)
+    if starts[max(starts)] == mark.writer.epoch:
+        return True
     with_rows = [start for start in mark.starts[:-1] if start.epoch]
-    return starts[newest] == mark.writer.epoch or (
-        not mark.writer.rows and starts[newest] == (with_rows[-1].epoch if with_rows else starts[newest])
-    )
+    stored = max((first for first in starts if first <= last), default=0)
+    return not mark.writer.rows and (not with_rows or starts.get(stored) == with_rows[-1].epoch)
 
 
 def _is_of_another(database: Path, mark: LogMark) -> bool:
