@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from gatepost.drivers.network.hl7.message import Observation
-from gatepost.drivers.network.mdc_codes import MEANINGS, UNITS
+from gatepost.drivers.network.mdc_codes import MEANINGS, UNITS, Meaning
 
 MISMATCH = "code-mismatch"
 MDC_SYSTEMS = frozenset({"MDC", "MDIL", "99MNDRY", ""})
@@ -36,6 +36,22 @@ NAMES: Mapping[str, int] = {
     "MDC_PULS_OXIM_PLETH_RESP_RATE": 151658,
     "MDC_CONC_AWAY_CO2_ET": 151708,
     "MDC_CONC_AWAY_CO2_INSP": 151716,
+}
+
+# LOINC: vital signs. Those of the second table a blood gas analyser sends, too: what it measured, or was told, itself.
+LOINC_SYSTEMS = frozenset({"LN", ""})
+VITAL_LOINC: Mapping[str, Meaning] = {
+    "8867-4": Meaning("heart_rate", "heart_rate"),
+    "8889-8": Meaning("pulse_oximetry", "heart_rate", ("source-pleth",)),
+    "59408-5": Meaning("pulse_oximetry", "spo2"),
+    "8480-6": Meaning("blood_pressure", "systolic"),
+    "8462-4": Meaning("blood_pressure", "diastolic"),
+    "8478-0": Meaning("blood_pressure", "mean"),
+    "9279-1": Meaning("respiration", "respiration_rate"),
+}
+BESIDE_VITAL_LOINC: Mapping[str, Meaning] = {
+    "2708-6": Meaning("pulse_oximetry", "spo2"),
+    "8310-5": Meaning("body_temperature", "temperature"),
 }
 
 _UNIT_TEXTS: Mapping[str, str] = {
@@ -74,8 +90,8 @@ def ucum(unit: tuple[str, str, str]) -> str:
     """The unit; as sent where it is not known. A text goes before a private number: one of Philips' is wrong."""
     code, text, system = unit
     if system == "UCUM":
-        return _shown(re.sub(r"\{[^{}]*\}", "", code))  # `{beats}/min`: what is counted
-    known = _UNIT_TEXTS.get(text.casefold())
+        code = text = re.sub(r"\{[^{}]*\}", "", code)  # `{beats}/min`: what is counted
+    known = _UNIT_TEXTS.get((text or code).casefold())
     if system == "MDIL" and known is not None:
         return known
     number = mdc_of(code)

@@ -134,10 +134,10 @@ def _observation(fields: Sequence[str], marks: _Marks, service: str, ordered: Hl
         return fields[number].strip() if len(fields) > number else ""
 
     def triple(number: int) -> tuple[str, str, str]:
-        """Code, text and coding system; the alternative ones where they are of MDC and the first are not."""
+        """Code, text and coding system; the alternative ones where only they are of MDC, or the first are none."""
         parts = [_plain(part, marks).strip() for part in field(number).split(marks.component)[:6]]
         parts += [""] * (6 - len(parts))
-        first, second, third = parts[3:] if parts[5] == "MDC" != parts[2] else parts[:3]
+        first, second, third = parts[3:] if parts[5] == "MDC" != parts[2] or not any(parts[:3]) else parts[:3]
         return first, second, third
 
     return Observation(

@@ -11,8 +11,11 @@ from typing import Any
 from gatepost.drivers.laboratory import CONTROL, MAX_TEXT, abnormal_flag, beyond_range, is_nothing, slug
 from gatepost.drivers.laboratory import METRIC as LABORATORY
 from gatepost.drivers.network.hl7.codes import (
+    BESIDE_VITAL_LOINC,
+    LOINC_SYSTEMS,
     MDC_SYSTEMS,
     NO_VALUE,
+    VITAL_LOINC,
     identify,
     mdc_of,
     ucum,
@@ -42,7 +45,7 @@ Places = dict[tuple[Any, ...], str]
 def readings_of(message: ResultMessage, names: Mapping[str, str], places: Places) -> list[Reading]:
     """`names`: what the user calls codes that the catalogue does not know; `places`: where each value was found first,
     kept from message to message, so that one from elsewhere has a channel also where it comes alone."""
-    groups = _Groups()
+    groups = _Groups(_vital_signs(message))
     alarms: list[Reading] = []
     whole = unreal_flags(message)
     for item in message.observations:
@@ -50,15 +53,21 @@ def readings_of(message: ResultMessage, names: Mapping[str, str], places: Places
             alarms.append(_alarm(item, time_of(item, message), whole))
         elif item.code[1].startswith(ATTRIBUTES):
             continue
-        elif item.kind in ("NM", "SN", "ST", "") or (item.kind == "IS" and item.unit[0]):  # IS: of older blood counts
+        elif item.kind in ("NM", "SN", "ST", "") or _is_number_all_the_same(item):
             _add(groups, message, item, names, places)
     return [group.reading() for group in groups.of.values()] + alarms
+
+
+def _is_number_all_the_same(item: Observation) -> bool:
+    """Older blood counts call their results codes, a blood gas analyser formatted texts."""
+    return bool(item.unit[0]) if item.kind == "IS" else item.kind == "FT" and number_of(item.value) is not None
 
 
 class _Groups:
     """Groups by what their values have in common and by channel; `counts`: the channels of each."""
 
-    def __init__(self) -> None:
+    def __init__(self, vital_signs: Mapping[str, Meaning]) -> None:
+        self.vital_signs = vital_signs  # by LOINC code
         self.of: dict[tuple[Any, ...], ValueGroup] = {}
         self.counts: Counter[tuple[Any, ...]] = Counter()
 
@@ -101,7 +110,8 @@ def _add(
     places: Places,
 ) -> None:
     number, doubts = identify(item)
-    meaning = _meaning(item, number, names)
+    vital = groups.vital_signs.get(item.code[0]) if item.code[2] in LOINC_SYSTEMS else None
+    meaning = vital or _meaning(item, number, names)
     value = _number(item, meaning)
     laboratory = meaning.metric == LABORATORY
     text_only = item.kind in ("ST", "IS") and not laboratory
@@ -138,6 +148,12 @@ def _add(
     if laboratory:
         marks = (mark for mark in item.flags.split("~") if mark.upper() not in ORDINARY_MARKS)
         group.flags |= dict.fromkeys(map(abnormal_flag, marks))
+
+
+def _vital_signs(message: ResultMessage) -> Mapping[str, Meaning]:
+    """The LOINC codes that are vital signs in this message."""
+    certain = any(item.code[0] in VITAL_LOINC for item in message.observations)
+    return {**VITAL_LOINC, **BESIDE_VITAL_LOINC} if certain else {}
 
 
 def _meaning(item: Observation, number: int | None, names: Mapping[str, str]) -> Meaning:

@@ -3,6 +3,8 @@
 import msgspec
 import pytest
 
+from gatepost.drivers.metrics import METRICS
+from gatepost.drivers.network.hl7.codes import BESIDE_VITAL_LOINC, VITAL_LOINC
 from gatepost.drivers.network.hl7.driver import Hl7Monitor
 from gatepost.drivers.network.hl7.options import Hl7Options
 from gatepost.drivers.reading import Reading
@@ -133,3 +135,40 @@ def test_what_belongs_to_a_waveform_is_no_measurement(waveforms):
         options={"waveforms": waveforms},
     )
     assert [(reading.metric, reading.device_time) for reading in found] == [("ecg", "2026-01-24T13:15:39")] * waveforms
+
+
+def test_vital_signs_are_known_by_loinc_too():
+    found = read(
+        "NM|8480-6^NBP Systolic^LN||120|mmHg|90-140|N|||F",
+        "NM|8462-4^NBP Diastolic^LN||80|mmHg|||||F",
+        "NM|8867-4^Heart Rate^LN||72|bpm^beats/min^UCUM|||||F",
+        "NM|59408-5^SpO2^LN||98|%|||||F",
+        "NM|8310-5^Temperature^LN||98.6|degF|||||F",
+        "NM|9279-1^Respiratory Rate||16|{breaths}/min^breaths^UCUM|||||F",
+    )
+    assert [(reading.metric, reading.values, reading.units) for reading in found] == [
+        ("blood_pressure", {"systolic": 120, "diastolic": 80}, {"systolic": "mm[Hg]", "diastolic": "mm[Hg]"}),
+        ("heart_rate", {"heart_rate": 72}, {"heart_rate": "/min"}),
+        ("pulse_oximetry", {"spo2": 98}, {"spo2": "%"}),
+        ("body_temperature", {"temperature": 98.6}, {"temperature": "[degF]"}),
+        ("respiration", {"respiration_rate": 16}, {"respiration_rate": "/min"}),
+    ]
+
+
+def test_what_a_blood_gas_analyser_sends_is_of_the_laboratory():
+    found = read(
+        "NM|2708-6^sO2^LN||97.1|%||N|||F",
+        "NM|8310-5^Temp^LN||37.0|Cel|||||F",
+        "FT|^^^pH^pH^NOVABIO^M||7.415||7.310 to 7.410|H|||F",
+        "FT|^^^Note^Note^NOVABIO^M||clotted: Jane Doe|||||F",
+    )
+    assert {reading.metric for reading in found} == {"laboratory"}
+    assert [reading.values for reading in found] == [{"so2": 97.1}, {"temp": 37.0}, {"ph": 7.415}]
+    assert found[2].flags == ("abnormal-h",)
+
+
+def test_the_loinc_codes_are_those_of_the_catalogue():
+    for code, meaning in {**VITAL_LOINC, **BESIDE_VITAL_LOINC}.items():
+        known = METRICS[meaning.metric].value(meaning.value)
+        assert known is not None
+        assert code in (*known.loinc, "8889-8")  # the pulse of an oximeter
