@@ -35,6 +35,7 @@ UNREAL_MARKS = {"DEMO": "demo", "TEST": "test-data"}
 ORDINARY_MARKS = frozenset({"", "N", *DOUBT_MARKS, *UNREAL_MARKS})
 # Of a blood count: of the person, not of the blood; and a free text, in which people write names.
 OF_A_PERSON = frozenset({"age", "remark"})
+OF_A_PICTURE = re.compile(r"histogram|scattergram|\bline\b", re.IGNORECASE)  # where it begins, how long it is
 # Of a waveform or of another observation, no measurements themselves.
 ATTRIBUTES = ("MDC_ATTR_", "MDC_EVT_")
 MAX_PLACES = 256
@@ -117,7 +118,7 @@ def _add(
     text_only = item.kind in ("ST", "IS") and not laboratory
     if (value is None and (not item.kind or text_only)) or (text_only and not item.code[2]):
         return  # a node of the containment tree, or a text that is no measurement: the number of a patient, of a bed
-    if laboratory and slug(item.code[1], item.code[0]) in OF_A_PERSON:
+    if laboratory and (slug(item.code[1], item.code[0]) in OF_A_PERSON or OF_A_PICTURE.search(item.code[1])):
         return
     unreal = unreal_flags(message, item)
     time = time_of(item, message)
@@ -166,7 +167,8 @@ def _meaning(item: Observation, number: int | None, names: Mapping[str, str]) ->
         return Meaning(LABORATORY, known, (), True)
     own = names.get(code) or (names.get(str(number)) if number is not None else None)
     own = own or (slug(name) if name and not system else None)
-    return Meaning(OTHER, own or (f"mdc_{number}" if number is not None else f"mdc_{slug(code)}"[:64]), (), True)
+    text = f"mdc_{slug(code).removeprefix('mdc_')}"[:64] if number is None else f"mdc_{number}"
+    return Meaning(OTHER, own or text, (), True)
 
 
 def _number(item: Observation, meaning: Meaning) -> float | None:

@@ -62,12 +62,14 @@ def test_several_marks_are_a_flag_each_and_normal_is_none(sent, flags):
     assert (reading.values, reading.flags) == ({"wbc": 9.55}, flags)
 
 
-def test_of_a_person_nothing_is_kept_and_modes_are_no_results():
+def test_of_a_person_nothing_is_kept_and_modes_and_pictures_are_no_results():
     assert not read(
         "NM|30525-0^Age^LN||26|yr|||||F",
         "ST|01001^Remark^99MRC||Jane Doe||||||F",
         "IS|08001^Take Mode^99MRC||O||||||F",
         "IS|12011^WBC Abnormal scattergram^99MRC||T||||||F",
+        "NM|15001^WBC Histogram. Left Line^99MRC||7||||||F",
+        "NM|15010^WBC Lym left line.^99MRC||23||||||F",
         "ED|15000^WBC Histogram. Binary^99MRC||^Application^Octer-stream^Base64^AAAA||||||F",
     )
 
