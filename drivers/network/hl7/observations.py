@@ -116,7 +116,7 @@ def _add(
     value = _number(item, meaning)
     laboratory = meaning.metric == LABORATORY
     text_only = item.kind in ("ST", "IS") and not laboratory
-    if (value is None and (not item.kind or text_only)) or (text_only and not item.code[2]):
+    if (value is None and (not item.kind or text_only)) or (text_only and not item.code[2] and not item.unit[0]):
         return  # a node of the containment tree, or a text that is no measurement: the number of a patient, of a bed
     if laboratory and (slug(item.code[1], item.code[0]) in OF_A_PERSON or OF_A_PICTURE.search(item.code[1])):
         return

@@ -111,6 +111,8 @@ def test_a_number_without_a_system_is_no_code_of_mdc():
 
 def test_the_number_of_a_patient_or_bed_is_no_measurement():
     assert not read("ST|2301^||4711||||||F", "ST|2308^BedNoStr||12||||||F", "CE|2302^Blood||0^N||||||F")
+    (reading,) = read("ST|2^ALT||98|U/L|||||F")
+    assert reading.values == {"alt": 98}
 
 
 def test_codes_of_mdc_go_before_those_of_another_system():
