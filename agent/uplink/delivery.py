@@ -248,7 +248,7 @@ class BrokerDelivery:
         if not urgent and paced.get(key) is not None and one.wall >= paced.thinner.due(key, every):
             self._send_held(key)
             return None
-        verdict = paced.thinner.judge(key, every, one.wall, urgent)
+        verdict = paced.thinner.judge(key, every, one.record.seq, one.wall, urgent)
         if verdict is PaceVerdict.SEND:
             return one
         if verdict is PaceVerdict.DONE:

@@ -90,15 +90,17 @@ class PaceVerdict(Enum):
 
 
 class _Pace:
-    __slots__ = ("sent", "since")
+    __slots__ = ("sent", "since", "urgent")
 
-    def __init__(self, time: int) -> None:
-        self.sent = time  # of the newest reading that was sent
-        self.since = time  # when the time began that is running now
+    def __init__(self, since: int) -> None:
+        self.since = since  # when the time began that is running now
+        self.sent = -1  # number of the reading that was sent last, and
+        self.urgent = -1  # of the newest urgent one
 
 
 class ReadingThinner:
-    """Paces of one broker; they outlive its connections. Times are those of readings, in microseconds."""
+    """Paces of one broker; they outlive its connections. Times are those of readings, in microseconds: they go back
+    where the clock is set back, or where what was sent is owed again. Then the time begins anew."""
 
     def __init__(self) -> None:
         self._paces: dict[PaceKey, _Pace] = {}
@@ -106,25 +108,29 @@ class ReadingThinner:
     def begin(self) -> None:
         """A new connection: what was live on the last one and is still owed comes as backlog."""
         for key, pace in [*self._paces.items()]:
-            if not key.replayed and (later := key._replace(replayed=True)) not in self._paces:
-                self._paces[later] = again = _Pace(pace.sent)
-                again.since = pace.since
+            if key.replayed:
+                pace.sent = -1
+            elif (later := key._replace(replayed=True)) not in self._paces:
+                self._paces[later] = _Pace(pace.since)
 
-    def judge(self, key: PaceKey, every: float, time: int, urgent: bool) -> PaceVerdict:
+    def judge(self, key: PaceKey, every: float, seq: int, time: int, urgent: bool) -> PaceVerdict:
         pace = self._paces.get(key)
         if pace is None:
             if len(self._paces) >= MAX_THINNED:
                 self._paces.clear()
-            self._paces[key] = _Pace(time)
-            return PaceVerdict.SEND
-        if urgent or time == pace.sent:  # a repeat passes
-            pace.sent = max(pace.sent, time)
-            return PaceVerdict.SEND
-        if time < pace.sent:
+            pace = self._paces[key] = _Pace(time)
+        elif urgent or seq == pace.sent:  # a repeat passes
+            pass
+        elif seq < pace.urgent:
             return PaceVerdict.DONE
-        if time < pace.since + every * US:
+        elif pace.since <= time < pace.since + every * US:
             return PaceVerdict.HOLD
-        pace.sent = pace.since = time
+        else:
+            pace.since = time
+        if urgent:
+            pace.urgent = max(pace.urgent, seq)
+        else:
+            pace.sent = seq
         return PaceVerdict.SEND
 
     def due(self, key: PaceKey, every: float) -> int:
@@ -132,12 +138,12 @@ class ReadingThinner:
         pace = self._paces.get(key)
         return 0 if pace is None else pace.since + round(every * US)
 
-    def release(self, key: PaceKey, every: float, time: int) -> bool:
+    def release(self, key: PaceKey, every: float, seq: int, time: int) -> bool:
         """What waited is sent now; False where a newer one was sent meanwhile."""
         pace = self._paces.setdefault(key, _Pace(time))
-        if time < pace.sent:
+        if seq < max(pace.sent, pace.urgent):
             return False
-        pace.sent = time
+        pace.sent = seq
         pace.since = max(pace.since + round(every * US), time)
         return True
 
@@ -172,7 +178,7 @@ class HeldReadings:
     def pop(self, key: PaceKey) -> tuple[HeldReading, bool]:
         """It waits no longer; whether it is to be sent."""
         held = self._held.pop(key)
-        return held, self.thinner.release(key, held.every, held.one.wall)
+        return held, self.thinner.release(key, held.every, held.one.record.seq, held.one.wall)
 
     def ready(self, now: int) -> list[PaceKey]:
         """Those whose time is over, where their lane has nothing newer; brings `next_due` up to date."""
@@ -180,6 +186,8 @@ class HeldReadings:
         self.next_due = None
         for key, held in self._held.items():
             due = self.thinner.due(key, held.every)
+            if due > now + held.every * US:  # the clock was set back
+                due = now
             if due <= now and not held.lane.buffer:
                 found.append(key)
             elif due > now:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gatepost.agent.settings.model import RouteRule
+from gatepost.agent.uplink.lanes import Lanes
 from gatepost.agent.uplink.routing import BrokerRoutes, PaceKey, PaceVerdict, ReadingThinner
 
 from .fakes import WALL, Rig
@@ -15,33 +16,45 @@ SEND, HOLD, DONE = PaceVerdict.SEND, PaceVerdict.HOLD, PaceVerdict.DONE
 EVERY = RouteRule(every=10e-6)  # the rows of the fake store lie a microsecond apart
 
 
+def judge(thinner: ReadingThinner, second: int, urgent: bool = False, key: PaceKey = KEY, seq: int = -1) -> PaceVerdict:
+    """Of the reading of this second, of which the number is the same if nothing else is said."""
+    return thinner.judge(key, 10.0, second if seq < 0 else seq, second * SECOND, urgent)
+
+
 def test_the_first_is_sent_what_follows_waits_and_the_last_is_sent_when_the_time_is_over() -> None:
     thinner = ReadingThinner()
-    verdicts = [thinner.judge(KEY, 10.0, second * SECOND, False) for second in range(10)]
-    assert verdicts == [SEND] + [HOLD] * 9
+    assert [judge(thinner, second) for second in range(10)] == [SEND] + [HOLD] * 9
     assert thinner.due(KEY, 10.0) == 10 * SECOND
-    assert thinner.release(KEY, 10.0, 9 * SECOND)
-    assert thinner.judge(KEY, 10.0, 9 * SECOND, False) is SEND  # a repeat
-    assert thinner.judge(KEY, 10.0, 8 * SECOND, False) is DONE
-    assert thinner.judge(KEY, 10.0, 19 * SECOND, False) is HOLD  # the time runs on from 10 s
-    assert thinner.judge(KEY, 10.0, 25 * SECOND, False) is SEND
+    assert thinner.release(KEY, 10.0, 9, 9 * SECOND)
+    assert judge(thinner, 9) is SEND  # a repeat
+    assert judge(thinner, 19) is HOLD  # the time runs on from 10 s
+    assert judge(thinner, 25) is SEND
 
 
 def test_urgent_ones_pass_and_take_the_place_of_older_ones() -> None:
     thinner = ReadingThinner()
-    assert thinner.judge(KEY, 10.0, 0, False) is SEND
-    assert thinner.judge(KEY, 10.0, 5 * SECOND, True) is SEND
-    assert thinner.judge(KEY, 10.0, 4 * SECOND, False) is DONE
-    assert not thinner.release(KEY, 10.0, 4 * SECOND)
-    assert thinner.judge(PaceKey("d", "other", False), 10.0, 4 * SECOND, False) is SEND
+    assert judge(thinner, 0) is SEND
+    assert judge(thinner, 5, urgent=True) is SEND
+    assert judge(thinner, 4) is DONE
+    assert not thinner.release(KEY, 10.0, 4, 4 * SECOND)
+    assert judge(thinner, 4, key=PaceKey("d", "other", False)) is SEND
+
+
+def test_a_clock_that_is_set_back_silences_nothing() -> None:
+    thinner = ReadingThinner()
+    assert judge(thinner, 100_000, seq=1) is SEND
+    assert judge(thinner, 100_001, urgent=True, seq=2) is SEND
+    assert judge(thinner, 50, seq=3) is SEND
+    assert judge(thinner, 51, seq=4) is HOLD
+    assert judge(thinner, 60, seq=5) is SEND
 
 
 def test_the_backlog_of_a_new_connection_goes_on_where_live_was() -> None:
     thinner = ReadingThinner()
-    thinner.judge(KEY, 10.0, 0, False)
+    judge(thinner, 0)
     thinner.begin()
-    assert thinner.judge(KEY._replace(replayed=True), 10.0, 1, False) is HOLD
-    assert thinner.judge(KEY, 10.0, 2, False) is HOLD
+    assert judge(thinner, 1, key=KEY._replace(replayed=True)) is HOLD
+    assert judge(thinner, 2) is HOLD
 
 
 async def test_the_newest_is_sent_when_its_time_is_over_and_only_then_settled() -> None:
@@ -69,6 +82,58 @@ async def test_the_backlog_is_thinned_by_the_times_of_its_readings() -> None:
     assert connection.readings == [1, 10, 20, 30, 35]
     connection.ack(1, 10, 20, 30, 35)
     assert rig.owed() == []
+
+
+async def test_what_was_sent_and_not_acknowledged_comes_again_each_of_its_own_time() -> None:
+    rig = Rig(window=100)
+    rig.store_new(35)
+    rig.wall = WALL + 1000
+    for _ in range(3):
+        connection = rig.connect(routes=[EVERY])
+        rig.session.send_pending()
+        assert connection.readings == [1, 10, 20, 30, 35]
+        rig.drop()
+
+
+async def test_what_was_refused_for_now_comes_again_each_of_its_own_time() -> None:
+    rig = Rig(window=100)
+    rig.store_new(20)
+    rig.wall = WALL + 1000
+    connection = rig.connect(routes=[EVERY])
+    rig.session.send_pending()
+    assert connection.readings == [1, 10, 20]
+    connection.ack(1, 10, 20, code=0x97)
+    rig.later(100)
+    rig.session.send_pending()
+    assert connection.readings[3:] == [1, 10, 20]
+
+
+async def test_history_is_sent_again_thinned_by_its_own_times_after_a_new_connection_too() -> None:
+    rig = Rig(window=100)
+    rig.store_new(35)
+    rig.wall = WALL + 1000
+    for _ in range(2):
+        connection = rig.connect(routes=[EVERY])
+        rig.session.send_pending()
+        connection.ack(*connection.unacked())
+        sent = len(connection.readings)
+        rig.store.position("b").owe(1, 21)
+        rig.session.renew(lambda: Lanes(rig.store.position("b"), rig.store.head, 0.5))
+        rig.session.send_pending()
+        assert connection.readings[sent:] == [1, 10, 20]
+        connection.ack(*connection.unacked())
+        assert rig.owed() == []
+        rig.drop()
+
+
+async def test_what_waits_is_sent_though_the_clock_is_set_back_meanwhile() -> None:
+    rig = Rig(window=100)
+    connection = rig.connect(routes=[EVERY])
+    rig.send_new(3)
+    assert connection.readings == [1]
+    rig.wall = WALL - 1_000_000
+    rig.session.send_pending()
+    assert connection.readings == [1, 3]
 
 
 async def test_what_waits_comes_again_after_the_connection_and_other_rules() -> None:

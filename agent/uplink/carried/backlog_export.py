@@ -142,7 +142,8 @@ class BacklogExport:
             return []
         if one.rule.every and not record.bits & EVENT:
             key = PaceKey(one.series.device, renderer.metric(one.series), True)
-            if thinner.judge(key, one.rule.every, wall, bool(record.bits & URGENT)) is not PaceVerdict.SEND:
+            verdict = thinner.judge(key, one.rule.every, record.seq, wall, bool(record.bits & URGENT))
+            if verdict is not PaceVerdict.SEND:
                 return []  # the first of each interval is carried: what comes later is not looked for
         return [carried(message) for message in renderer.outgoing([one])]
 
