@@ -43,7 +43,7 @@ CONTROL, RESPONSE = "Device Control/", "Device Control/Response"
 SCALING = ("rate_hz", "scale", "offset")
 DATATYPES = {int: DOUBLE, float: DOUBLE, bool: BOOLEAN, str: STRING, list: DOUBLE_ARRAY}
 REBIRTHS, REBIRTH_EVERY = 5, 10_000_000  # at once, and microseconds until one more is granted
-EARLIEST = (None, 0, None)
+EARLIEST = (None, 0, None, 0)
 Definition = tuple[int, str | None]  # datatype, unit
 Measured = tuple[str, int, str | None, Any]  # metric name, datatype, unit, value
 
@@ -86,7 +86,7 @@ class SparkplugFormat(PayloadFormat):
         self._hang_up = ""
         self._historical_before = 0
         self._born: dict[str, dict[str, Definition]] = {}
-        self._newest: dict[tuple[str, str], tuple[Any, int, str | None]] = {}  # value, timestamp, unit
+        self._newest: dict[tuple[str, str], tuple[Any, int, str | None, int]] = {}  # value, timestamp, unit, number
         self._offered: dict[str, dict[str, int]] = {}  # controls in the last birth of a device
         self._waiting: dict[str, None] = {}  # devices that were online before the node was born
         self._rebirths = REBIRTHS
@@ -203,7 +203,7 @@ class SparkplugFormat(PayloadFormat):
         ms = now // 1000
         metrics = []
         for name, (datatype, unit) in self._born[device].items():
-            value, at, measured_in = self._newest.get((device, name), EARLIEST)
+            value, at, measured_in, _ = self._newest.get((device, name), EARLIEST)
             if value is None:
                 at = ms
             else:
@@ -285,8 +285,8 @@ class SparkplugFormat(PayloadFormat):
             if not historical and datatype != INT32_ARRAY:
                 key = (device, name)
                 held = newest.get(key)
-                if held is None or ms >= held[1]:  # an urgent reading may have overtaken this one
-                    newest[key] = (value, ms, unit)
+                if held is None or reading.seq >= held[3]:  # an urgent reading may have overtaken this one
+                    newest[key] = (value, ms, unit, reading.seq)
             properties: tuple[Property, ...] = () if unit is None else (("engUnit", STRING, unit),)
             if datatype == INT32_ARRAY:
                 wave = reading.members
@@ -301,8 +301,8 @@ class SparkplugFormat(PayloadFormat):
         for value_name, reasons in reading.reasons.items():
             name = f"{reading.metric}/{value_name}"
             if name not in seen and name in self._born[device]:
-                if not historical and ms >= newest.get((device, name), EARLIEST)[1]:
-                    newest[device, name] = (None, ms, None)
+                if not historical and reading.seq >= newest.get((device, name), EARLIEST)[3]:
+                    newest[device, name] = (None, ms, None, reading.seq)
                 datatype = self._born[device][name][0]
                 yield self._metric(
                     device, name, datatype, None, ms, historical, _quality(True, [*reasons, *reading.general_flags])

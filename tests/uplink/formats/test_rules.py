@@ -209,6 +209,17 @@ def test_a_birth_holds_the_newest_value_though_an_urgent_one_overtook_others() -
     assert struct.pack("<d", 155.25) in births[1].payload  # type: ignore[union-attr]
 
 
+def test_a_birth_holds_the_newest_value_though_the_clock_was_set_back() -> None:
+    one = format_of("sparkplug")
+    list(one.connected(NOW))
+    one.reading(reading("body_weight", 1000, weight=70.5), NOW)
+    after = reading("body_weight", 1, weight=155.25)  # seconds before, but
+    after.seq = 1001
+    one.reading(after, NOW)
+    births = [*one.incoming("spBv1.0/Gatepost/NCMD/ward-7", REBIRTH, False, NOW)]
+    assert struct.pack("<d", 155.25) in births[1].payload  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("name", ["homeassistant", "sparkplug"])
 def test_a_device_that_makes_up_names_fills_no_memory(name: str) -> None:
     one = format_of(name)
