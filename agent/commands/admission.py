@@ -11,7 +11,7 @@ from gatepost.agent.commands import authorization, gateway_commands
 from gatepost.agent.commands.expiry import too_old, valid_until
 from gatepost.agent.commands.model import GATEWAY, CommandRequest, RefusedCommand
 from gatepost.agent.commands.parsed_command import ParsedCommand
-from gatepost.agent.core.clock import US, Clock, rfc3339
+from gatepost.agent.core.clock import US, Clock, Stamp, rfc3339
 from gatepost.agent.core.errors import GatepostError
 from gatepost.agent.devices.builtin_commands import WITHOUT_DEVICE, AcceptedCommand
 from gatepost.agent.devices.health import DeviceCondition, DeviceState
@@ -77,12 +77,14 @@ class CommandAdmission:
         if earlier is not None and not id_is_free_again(request, parsed, earlier, now.wall, ttl):
             return duplicate(earlier)
         late = too_old(now, parsed.issued, parsed.expires, ttl, request.expires_in)
-        late = late or self._perhaps_done(request, parsed)
+        late = late or self._perhaps_done(request, parsed, now)
         return late or self._admit_to_target(request, parsed, settings)
 
-    def _perhaps_done(self, request: CommandRequest, parsed: ParsedCommand) -> RefusedCommand | None:
+    def _perhaps_done(self, request: CommandRequest, parsed: ParsedCommand, now: Stamp) -> RefusedCommand | None:
         """Where a part of the ledger is lost, what was issued before that is not carried out a second time. Whoever
         recorded a signed command may send it again as long as it is valid, so that its time of issue must be known."""
+        if now.synchronised and self._ledger.horizon > now.wall:  # the loss was found while the clock was ahead
+            self._ledger.horizon = now.wall
         horizon = self._ledger.horizon
         signed = parsed.signature is not None
         old = parsed.issued < horizon if parsed.issued is not None else request.redelivered or signed

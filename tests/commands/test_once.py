@@ -257,6 +257,14 @@ async def test_what_was_issued_before_a_lost_part_of_the_ledger_is_not_carried_o
     assert (await office.ask(body | {"id": "d"})).status == "done"
 
 
+async def test_a_loss_that_was_found_while_the_clock_was_ahead_refuses_no_command_for_years(office: Office) -> None:
+    office.ledger.horizon = T0 + 1000 * DAY
+    body = {"command": "read_now", "expires_at": "2026-11-20T12:30:00Z"}
+    late = await office.ask(body | {"id": "a", "issued_at": "2026-11-20T10:29:59Z"})
+    assert late.error["key"] == "expired"
+    assert (await office.ask(body | {"id": "b", "issued_at": "2026-11-20T10:30:00Z"})).status == "done"
+
+
 async def test_what_several_connections_to_one_broker_bring_is_one_command(database: Database) -> None:
     urls = {"a": "mqtt://Broker.example:1883", "b": "mqtt://broker.example:1883", "c": "mqtt://other.example:1883"}
     given = settings(allow={"*": ["*"]})
