@@ -77,6 +77,16 @@ def test_home_assistant_finds_a_value_of_any_name(name: str) -> None:
     assert component["value_template"] == f"{{{{ value_json[{name!r}] | default(None) }}}}"
 
 
+def test_home_assistant_is_shown_no_older_state_but_one_behind_a_clock_that_was_ahead() -> None:
+    one = format_of("homeassistant")
+    later = NOW + 1000 * SECOND
+    one.reading(reading(seq=1000, spo2=97), later)
+    late = reading(spo2=96)
+    late.replayed = True
+    assert not one.reading(late, later)
+    assert json_of(one.reading(late, NOW + SECOND)[-1])["spo2"] == 96
+
+
 def test_every_state_of_a_removed_device_goes_from_the_broker() -> None:
     one = format_of("homeassistant")
     kept = {each.topic for each in one.reading(reading("heart_rate", rr_intervals=[800.5]), NOW)}
