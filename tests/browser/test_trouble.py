@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.rig import LATEST
 
-from .conftest import PICTURES, sign_in
+from .conftest import PICTURES, go, sign_in
 
 JUDGE = """
 const [status, findings, done] = arguments;
@@ -117,3 +117,61 @@ async def test_a_loss_is_shown_until_somebody_has_seen_it(browser, world):
     await browser.click("#seen")
     await browser.until("!document.querySelector('#wanting')?.innerText.includes('may be missing')")
     assert (await world.agent.client.status())["store"]["loss"] == ""
+
+
+LIMITS = """
+const done = arguments[0];
+import("/static/core/values.js").then(({ DeviceValues }) => {
+  const at = (second) => new Date(Date.UTC(2026, 10, 30, 3, 0, second)).toISOString();
+  const made = (limited, ...values) => {
+    const one = new DeviceValues("probe");
+    if (limited) one.limits = { t: { max: 30 } };
+    values.forEach(([second, t]) => one.take({ timestamp: at(second), metric_type: "environment", t }));
+    one.limits = { t: { max: 30 } };
+    return one;
+  };
+  const told = (one) => [new Date(one.latest.get("t").since).getUTCSeconds(), one.latest.get("t").sure];
+  const late = made(false, [1, 31], [2, 32]); // its limits came after two readings
+  late.take({ timestamp: at(3), metric_type: "environment", t: 33 });
+  const recalled = made(true, [9, 33]);
+  recalled.follow(made(true, [4, 20], [5, 31], [9, 33]));
+  const short = made(true, [9, 33]);
+  short.follow(made(true, [7, 32], [9, 33]));
+  const [first, went] = [made(true, [1, 35]), made(true, [1, 20], [2, 35], [3, 36])];
+  done([first, went, late, recalled, short].map(told));
+}).catch((error) => done(String(error)));
+"""
+
+
+async def test_how_long_a_value_is_beyond_its_limit_is_said_as_far_as_it_is_known(browser, world):
+    await browser.open(world.url)
+    # [since which second, whether a reading before was within]
+    assert await browser.run_async(LIMITS) == [[1, False], [2, True], [2, False], [5, True], [7, False]]
+
+
+UNTAKEN = """
+const done = arguments[0];
+import("/static/core/state.js").then(({ state }) => {
+  const status = structuredClone(state.status);
+  state.stop();
+  status.devices.find((one) => one.id === "probe").driver = "mqtt";
+  state.status = status;
+  const real = window.fetch;
+  const message = { device: "probe", topic: "tele/probe/SENSOR", reason: "no-values", age: 3, count: 2, size: 9 };
+  const refused = [{ ...message, payload: '{"a": "<b>"}' }, { ...message, payload: null }, { ...message, device: "x" }];
+  const answer = () => new Response(JSON.stringify({ refused }));
+  window.fetch = async (path, options) => (path.endsWith("/refused") ? answer() : real(path, options));
+  done(true);
+});
+"""
+
+
+async def test_messages_that_no_mapping_took_are_shown_to_operators(browser, world):
+    await sign_in(browser, world, "operator")
+    assert await browser.run_async(UNTAKEN) is True
+    await go(browser, "#/devices/probe", "[aria-label='Not taken'] td")
+    await browser.seen("tele/probe/SENSOR", "[aria-label='Not taken']")
+    await browser.seen('{"a": "<b>"}', "[aria-label='Not taken']")
+    await browser.seen("not shown: it may hold a secret", "[aria-label='Not taken']")
+    await browser.seen("no value that the mapping names", "[aria-label='Not taken']")
+    assert await browser.run("return document.querySelectorAll('[aria-label=\"Not taken\"] tbody tr').length") == 2

@@ -44,6 +44,9 @@ def test_readings_are_filtered(gatepost, agent):
     assert "cuff-3" not in gatepost("readings", "-m", "heart_rate").out
     assert json.loads(gatepost("readings", "--since", "2099-01-01T00:00:00Z", "--json").out) == {"readings": []}
     assert gatepost("readings", "--since", "yesterday").code == 2
+    assert json.loads(gatepost("readings", "--until", "2020-01-01T00:00:00Z", "--json").out) == {"readings": []}
+    assert "cuff-3" in gatepost("readings", "--until", "2099-01-01T00:00:00Z").out
+    assert gatepost("readings", "--until", "1h", "--follow").code == 2
 
 
 def test_readings_of_a_device_that_there_is_not(gatepost, agent):

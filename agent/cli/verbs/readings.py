@@ -25,6 +25,7 @@ def readings_verb(
     since: Annotated[
         str | None, typer.Option("--since", help="RFC 3339 (2026-11-20T10:30:00Z) or how long ago (10m, 2h).")
     ] = None,
+    until: Annotated[str | None, typer.Option("--until", help="As --since; not with --follow.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Then print new ones as they are stored.")] = False,
     socket: Socket = None,
     config: Config = None,
@@ -41,10 +42,13 @@ def readings_verb(
     """
     client = connected(socket, config)
     start = None if since is None else moment(since)
+    end = None if until is None else moment(until)
     if follow:
+        if end is not None:
+            raise typer.BadParameter("cannot be combined with --follow", param_hint="--until")
         _follow(client, device, metric, start, min(limit, PAGE), json)
         return
-    found = stored(client, limit, device=device, metric=metric, since=start)
+    found = stored(client, limit, device=device, metric=metric, since=start, until=end)
     if device is not None and not found and limit:
         client.device(device)  # says so when there is none
     if json:

@@ -36,7 +36,7 @@ export function beyondLimits() {
     if (!values || signOf(device).kind === "bad") continue;
     for (const [name, kept] of values.latest) {
       const out = values.beyond(name, kept.value);
-      if (out) found.push({ device, name, kept, side: out[0], limit: out[1], since: kept.since ?? kept.time });
+      if (out) found.push({ device, name, kept, side: out[0], limit: out[1], since: kept.since ?? kept.time, sure: kept.sure });
     }
   }
   return found;
@@ -88,12 +88,12 @@ function brokerTrouble(broker) {
   };
 }
 
-function limitTrouble({ device, name, kept, side, limit, since: began }) {
+function limitTrouble({ device, name, kept, side, limit, since: began, sure }) {
   return {
     key: `limit ${device.id} ${name}`,
     kind: "warn",
     title: t(`limit.${side}`, { name: nameOf(name), value: quantity(kept.value, kept.unit), limit: quantity(limit, kept.unit) }),
-    detail: sentence([labelOf(device), device.room].filter(Boolean).join(", "), t("for", { span: span((Date.now() - began) / 1000) }), t("no-alarm")),
+    detail: sentence([labelOf(device), device.room].filter(Boolean).join(", "), t(sure ? "for" : "for-more", { span: span((Date.now() - began) / 1000) }), t("no-alarm")),
     href: link("devices", device.id),
   };
 }

@@ -9,7 +9,7 @@ const STEP = 1000; // milliseconds: a curve takes the newest value in so much ti
 export const valuesOf = (reading) => Object.entries(reading).filter(([name, value]) => !BESIDE.has(name) && typeof value !== "object");
 
 export class DeviceValues {
-  latest = new Map(); // name -> {value, unit, metric, time, reason, since: when it went beyond its limit, missed: readings since}
+  latest = new Map(); // name -> {value, unit, metric, time, reason, since: when it went beyond its limit, sure: one before it was not, missed: readings since}
   past = new Map(); // name -> [[time, value], ...]
   limits = {}; // name -> {min, max}
   last = null; // the newest reading
@@ -27,8 +27,10 @@ export class DeviceValues {
     for (const [name, value] of valuesOf(reading)) {
       found.add(name);
       const before = this.latest.get(name);
-      const since = this.beyond(name, value) ? (before?.since ?? time) : null;
-      this.latest.set(name, { value, unit: reading.units?.[name], metric: reading.metric_type, time, reason: "", since, missed: 0 });
+      const wasOut = before && this.beyond(name, before.value); // its limits may have come after it
+      const since = !this.beyond(name, value) ? null : wasOut ? (before.since ?? before.time) : time;
+      const sure = since !== null && (wasOut ? Boolean(before.sure) : Boolean(before));
+      this.latest.set(name, { value, unit: reading.units?.[name], metric: reading.metric_type, time, reason: "", since, sure, missed: 0 });
       if (typeof value === "number") this.#add(name, time, value);
     }
     for (const [name, kept] of this.latest) if (kept.metric === reading.metric_type && !found.has(name)) kept.missed += 1;
@@ -50,7 +52,9 @@ export class DeviceValues {
     for (const [name, kept] of older.latest) {
       const mine = this.latest.get(name);
       if (!mine) this.latest.set(name, kept);
-      else if (mine.since && kept.since) mine.since = Math.min(mine.since, kept.since);
+      else if (!mine.since || mine.sure) continue;
+      else if (kept.since) Object.assign(mine, { since: Math.min(mine.since, kept.since), sure: kept.sure });
+      else mine.sure = kept.time < mine.since;
     }
     this.last ??= older.last;
   }

@@ -14,6 +14,7 @@ import { valuesOf } from "../core/values.js";
 import { Waveform } from "../core/waveform.js";
 import { confirm } from "../forms/form.js";
 import { outcome, sendCommand } from "./command.js";
+import { RefusedMessages } from "./refused-messages.js";
 import { WaveHistory } from "./wave-history.js";
 
 const HOUR = 3600000;
@@ -208,11 +209,13 @@ export function open(main, id) {
   const facts = el("dl", { class: "pairs" });
   const ledger = el("div");
   const recorder = may("operator") ? new RawRecorder(id) : null;
+  const left = el("div", {}, panel.element, stored.element, readings);
+  let untaken = null; // once it is known to speak MQTT
   const rows = [];
   let titled = "";
   let over = false;
   title();
-  const columns = el("div", { class: "columns device", "data-name": id }, el("div", {}, panel.element, stored.element, readings),
+  const columns = el("div", { class: "columns device", "data-name": id }, left,
     el("div", {}, el("section", { class: "card", "aria-label": t("col.value") }, values, plots, note), card(t("about"), facts), card(t("last-commands"), ledger), recorder ? card(t("record"), recorder.element) : null));
   main.append(reason, columns);
 
@@ -230,6 +233,7 @@ export function open(main, id) {
       titled = labelOf(device);
       title();
     }
+    if (!untaken && device.driver === "mqtt" && may("operator")) left.append((untaken = new RefusedMessages(id)).element);
     const look = signOf(device);
     tell(shown, look);
     text(room, device.room);
@@ -343,6 +347,7 @@ export function open(main, id) {
       panel.close();
       stored.close();
       recorder?.close();
+      untaken?.close();
       for (const one of waves.values()) one.end();
     },
   };
