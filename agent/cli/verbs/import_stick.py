@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -17,6 +17,9 @@ from gatepost.agent.cli.support.progress_line import counting, progress
 from gatepost.agent.core.errors import GatepostError
 from gatepost.agent.core.named_files import read_given
 from gatepost.agent.process.exits import ExitCode
+
+if TYPE_CHECKING:
+    from gatepost.agent.stick.inbound import StickImport
 
 TIME = 60.0  # seconds: the broker acknowledges every message of a request
 
@@ -79,24 +82,28 @@ def import_(
     if json:
         say_json(msgspec.to_builtins(done))
     else:
-        if done.delivered:
-            say(f"receipts: {count(done.delivered, 'reading')} of this gateway delivered elsewhere")
-        if done.twice:
-            say(TWICE.format(count(done.twice, "reading")))
-        word = "whole" if check else "sent"
-        say(f"{word}: {count(done.readings, 'reading')} in {count(done.parcels, 'parcel')}")
-        if done.refused:
-            say(f"refused by the broker for good: {count(done.refused, 'reading')}; at home they become dead letters")
-        if done.before:
-            say(f"sent before: {count(done.before, 'parcel')}")
-        if done.own:
-            say(f"of this gateway itself, which sends them when it can: {count(done.own, 'parcel')}")
-        for export in done.unfinished:
-            say(f"export {export} was not completed: the stick was pulled out, more may be at home")
+        _say(done, check)
     for problem in done.problems:
         complain(problem)
     if done.problems:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _say(done: StickImport, check: bool) -> None:
+    if done.delivered:
+        say(f"receipts: {count(done.delivered, 'reading')} of this gateway delivered elsewhere")
+    if done.twice:
+        say(TWICE.format(count(done.twice, "reading")))
+    word = "whole" if check else "sent"
+    say(f"{word}: {count(done.readings, 'reading')} in {count(done.parcels, 'parcel')}")
+    if done.refused:
+        say(f"refused by the broker for good: {count(done.refused, 'reading')}; at home they become dead letters")
+    if done.before:
+        say(f"sent before: {count(done.before, 'parcel')}")
+    if done.own:
+        say(f"of this gateway itself, which sends them when it can: {count(done.own, 'parcel')}")
+    for export in done.unfinished:
+        say(f"export {export} was not completed: the stick was pulled out, more may be at home")
 
 
 def _make_key(file: Path, json: bool) -> None:

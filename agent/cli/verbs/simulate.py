@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import typer
@@ -88,25 +89,27 @@ def simulate_verb(
         raise typer.BadParameter("one serial device at a time; start another `gatepost simulate` for the next")
     if bus is not None:
         raise typer.BadParameter(f"{kind.name} is a serial device; it needs --link, not --bus")
-    if udp is not None:
-        if link is not None or connect is not None:
-            raise typer.BadParameter("--udp is for a device without --link and --connect")
-        asyncio.run(_run_udp(kind, _options(kind, option or []), udp, seed, speed, json))
-        return
-    if connect is not None:
-        if kind.transport != "serial" or link is not None:
-            raise typer.BadParameter("--connect is for a serial device without --link")
-        asyncio.run(_run_connecting(kind, _options(kind, option or []), connect, seed, speed, json))
-        return
-    if link is None:
-        raise typer.BadParameter("a serial device needs --link: where it appears, for example --link /tmp/device")
-    if link.is_symlink() and link.exists():  # one whose device has gone is replaced
-        hint = f"end that one, or name another place with --link; if nothing runs there: rm {link}"
-        raise GatepostError(f"{link} leads to {link.readlink()}: another simulated device may run there", hint)
-    if link.exists():
-        raise GatepostError(f"{link} exists already", "name another place with --link")
-    run_it = _run if kind.transport == "serial" else _run_w1
-    asyncio.run(run_it(kind, _options(kind, option or []), link, seed, speed, json))
+    wired = WiredDevice(kind, _options(kind, option or []), seed, speed, json)
+    asyncio.run(_running_at(link, connect, udp, wired))
+
+
+class WiredDevice(NamedTuple):
+    """One that is simulated on a line of its own, and how."""
+
+    kind: type[Driver]
+    options: Any
+    seed: int
+    speed: float
+    json: bool
+
+    def twin(self) -> Any:
+        return self.kind.twin(self.options, self.seed)
+
+    def announce(self, what: str, **facts: str) -> None:
+        if self.json:
+            say_line({"driver": self.kind.name, **facts})
+        else:
+            say(f"{self.kind.name} {what}; Ctrl-C ends it")
 
 
 def _is_ble(name: str, registry: Registry) -> bool:
@@ -136,19 +139,42 @@ def _each(names: list[str], registry: Registry, pairs: list[str]) -> list[tuple[
     return out
 
 
-async def _run(kind: type[Driver], options: Any, link: Path, seed: int, speed: float, json: bool) -> None:
+def _running_at(
+    link: Path | None, connect: str | None, udp: str | None, device: WiredDevice
+) -> Coroutine[Any, Any, None]:
+    """The device at the one place that is named; raises BadParameter, GatepostError."""
+    serial = device.kind.transport == "serial"
+    if udp is not None:
+        if link is not None or connect is not None:
+            raise typer.BadParameter("--udp is for a device without --link and --connect")
+        return _run_udp(device, udp)
+    if connect is not None:
+        if not serial or link is not None:
+            raise typer.BadParameter("--connect is for a serial device without --link")
+        return _run_connecting(device, connect)
+    if link is None:
+        raise typer.BadParameter("a serial device needs --link: where it appears, for example --link /tmp/device")
+    if link.is_symlink() and link.exists():  # one whose device has gone is replaced
+        hint = f"end that one, or name another place with --link; if nothing runs there: rm {link}"
+        raise GatepostError(f"{link} leads to {link.readlink()}: another simulated device may run there", hint)
+    if link.exists():
+        raise GatepostError(f"{link} exists already", "name another place with --link")
+    return _run_pty(device, link) if serial else _run_w1(device, link)
+
+
+async def _run_pty(device: WiredDevice, link: Path) -> None:
     from gatepost.drivers.testing.pty import PtyTwin
 
     end = ending()
     try:
-        async with PtyTwin(kind.twin(options, seed), link, speed=speed) as twin:
-            _announce(kind, f"speaks at {link} ({twin.device})", json, link=str(link), device=twin.device)
+        async with PtyTwin(device.twin(), link, speed=device.speed) as twin:
+            device.announce(f"speaks at {link} ({twin.device})", link=str(link), device=twin.device)
             await end.wait()
     except OSError as error:
         raise GatepostError(f"{link}: {error.strerror}", "name another place with --link") from error
 
 
-async def _run_connecting(kind: type[Driver], options: Any, place: str, seed: int, speed: float, json: bool) -> None:
+async def _run_connecting(device: WiredDevice, place: str) -> None:
     """A device that connects to a listener of the agent, and connects again when it is disconnected."""
     from random import Random
 
@@ -157,24 +183,24 @@ async def _run_connecting(kind: type[Driver], options: Any, place: str, seed: in
 
     host, port = _place(place, "--connect")
     end = ending()
-    backoff = Backoff(Random(seed), 0.5, 10.0)  # noqa: S311  # a simulation
-    async with TcpTwin(kind.twin(options, seed), host, port, backoff, speed=speed):
-        _announce(kind, f"connects to {place}", json, connect=place)
+    backoff = Backoff(Random(device.seed), 0.5, 10.0)  # noqa: S311  # a simulation
+    async with TcpTwin(device.twin(), host, port, backoff, speed=device.speed):
+        device.announce(f"connects to {place}", connect=place)
         await end.wait()
 
 
-async def _run_udp(kind: type[Driver], options: Any, place: str, seed: int, speed: float, json: bool) -> None:
+async def _run_udp(device: WiredDevice, place: str) -> None:
     """A device that answers datagrams of the agent."""
     from gatepost.drivers.network.udp_twin import UdpTwin
 
-    twin = kind.datagram_twin(options, seed)
+    twin = device.kind.datagram_twin(device.options, device.seed)
     if twin is None:
-        raise GatepostError(f"{kind.name} does not speak UDP", "simulate it with --link or --connect")
+        raise GatepostError(f"{device.kind.name} does not speak UDP", "simulate it with --link or --connect")
     host, port = _place(place, "--udp")
     end = ending()
     try:
-        async with UdpTwin(twin, host, port, speed=speed):
-            _announce(kind, f"answers at {place}", json, udp=place)
+        async with UdpTwin(twin, host, port, speed=device.speed):
+            device.announce(f"answers at {place}", udp=place)
             await end.wait()
     except OSError as error:
         raise GatepostError(f"{place}: {error.strerror or error}", "name another place with --udp") from error
@@ -187,28 +213,21 @@ def _place(text: str, option: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-async def _run_w1(kind: type[Driver], options: Any, folder: Path, seed: int, speed: float, json: bool) -> None:
+async def _run_w1(device: WiredDevice, folder: Path) -> None:
     """A sensor of the kernel's 1-wire bus is a folder with a file."""
     from gatepost.drivers.onewire.twin import W1Folder
 
     end = ending()
-    sensor = W1Folder(kind.twin(options, seed), folder)
+    sensor = W1Folder(device.twin(), folder)
     try:
         sensor.update()
-        _announce(kind, f"is at {folder}", json, link=str(folder), device=str(folder / "w1_slave"))
-        running = asyncio.create_task(sensor.run(speed))
+        device.announce(f"is at {folder}", link=str(folder), device=str(folder / "w1_slave"))
+        running = asyncio.create_task(sensor.run(device.speed))
         await end.wait()
         running.cancel()
         await asyncio.wait([running])
     except OSError as error:
         raise GatepostError(f"{folder}: {error.strerror}", "name another place with --link") from error
-
-
-def _announce(kind: type[Driver], what: str, json: bool, **facts: str) -> None:
-    if json:
-        say_line({"driver": kind.name, **facts})
-    else:
-        say(f"{kind.name} {what}; Ctrl-C ends it")
 
 
 def ending() -> asyncio.Event:
