@@ -96,14 +96,34 @@ class BrokerSource:
 
     async def _once(self, url: str) -> ConnectionLost:
         """One connection, until it is lost. Raises ConnectFailed, GatepostError."""
-        settings, endpoint = self.settings, BrokerEndpoint.parse(url)
-        tls, context = settings.tls, None
-        if endpoint.secure:
-            context = await read_file(self.broker, "tls", partial(tls_context, tls.ca, tls.cert, tls.key, tls.verify))
-        password = await read_file(self.broker, "password", partial(self._resolve, settings.password))
         lost: asyncio.Future[ConnectionLost] = asyncio.get_running_loop().create_future()
         self._lost = lost
-        connection = MqttConnection(
+        connection = await self._connection(BrokerEndpoint.parse(url), lost)
+        try:
+            await connection.open(OPEN_TIMEOUT)
+            self._subscribed.clear()
+            await self._subscribe(connection)
+            self._carry(True)
+            while not lost.done():
+                changed = asyncio.ensure_future(self._changed.wait())
+                both: set[asyncio.Future[Any]] = {changed, lost}
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+                changed.cancel()
+                if not lost.done():
+                    await self._subscribe(connection)
+            self._protocol.succeeded()
+            return lost.result()
+        finally:
+            await connection.close(CLOSE_TIMEOUT)
+
+    async def _connection(self, endpoint: BrokerEndpoint, lost: asyncio.Future[ConnectionLost]) -> MqttConnection:
+        """Not open yet; its files are read anew."""
+        settings, context = self.settings, None
+        if endpoint.secure:
+            tls = partial(tls_context, settings.tls.ca, settings.tls.cert, settings.tls.key, settings.tls.verify)
+            context = await read_file(self.broker, "tls", tls)
+        password = await read_file(self.broker, "password", partial(self._resolve, settings.password))
+        return MqttConnection(
             endpoint,
             ConnectOptions(
                 client_id=self._client_id,
@@ -124,22 +144,6 @@ class BrokerSource:
             on_message=self._on_message,
             on_lost=lambda error: None if lost.done() else lost.set_result(error),
         )
-        try:
-            await connection.open(OPEN_TIMEOUT)
-            self._subscribed.clear()
-            await self._subscribe(connection)
-            self._carry(True)
-            while not lost.done():
-                changed = asyncio.ensure_future(self._changed.wait())
-                both: set[asyncio.Future[Any]] = {changed, lost}
-                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-                changed.cancel()
-                if not lost.done():
-                    await self._subscribe(connection)
-            self._protocol.succeeded()
-            return lost.result()
-        finally:
-            await connection.close(CLOSE_TIMEOUT)
 
     async def _subscribe(self, connection: MqttConnection) -> None:
         """Bring the subscriptions in line with the devices there are. QoS 1: what is refused is told once."""
