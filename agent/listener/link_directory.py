@@ -47,7 +47,7 @@ class LinkDirectory:
             del self.links[link.name]
             self._changed(link, False)
             link.give_up()
-            self._wake(link)
+            self.opened(link)
 
     def keep(self, names: Collection[str]) -> None:
         """Forget all others."""
@@ -55,17 +55,15 @@ class LinkDirectory:
             self.forget(link)
 
     def opened(self, link: MqttLink) -> None:
-        self._wake(link)
+        """Or gone for good: nobody has to wait for it."""
+        for tell in self._waiting.pop(link.name, ()):
+            tell()
 
     def when_open(self, name: str, tell: Callable[[], None]) -> Callable[[], None]:
         """Call `tell` once the device's link is open, or the device is not configured any more; cancelled by what is
         returned."""
         self._waiting.setdefault(name, {})[tell] = None
         return lambda: self._waiting.get(name, {}).pop(tell, None)
-
-    def _wake(self, link: MqttLink) -> None:
-        for tell in self._waiting.pop(link.name, ()):
-            tell()
 
     def _changed(self, link: MqttLink, there: bool) -> None:
         self._routes.clear()

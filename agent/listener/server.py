@@ -85,7 +85,7 @@ class MqttServer:
         self._tls: ssl.SSLContext | None = None
         self._accepting: dict[str, dict[asyncio.Task[None], socket.socket]] = {"listen": {}, "ws": {}}
         self._served: dict[str, str | None] = {"listen": None, "ws": None}
-        sessions.on_end = self._session_ended
+        sessions.on_end = self._send_will
         directory.on_change.append(self._link_changed)
         directory.on_pause = self._link_paused
 
@@ -290,9 +290,6 @@ class MqttServer:
         for link in gone:
             link.carried(False, key, reason)
 
-    def _session_ended(self, session: ClientSession) -> None:
-        self._send_will(session)
-
     def _send_will(self, session: ClientSession) -> None:
         """Judged again now: what the device may publish can have changed."""
         will, session.will = session.will, None
@@ -432,16 +429,11 @@ class MqttServer:
             "port": int(port) if port else None,
             "tls": self._tls is not None,
             "ws": self._served["ws"],
-            **self.counts(),
-            "trouble": self.trouble,
-            "clients": clients,
-        }
-
-    def counts(self) -> dict[str, Any]:
-        return {
             "received": self.intake.received,
             "stored": self.acknowledger.stored,
-            "unacknowledged": sum(connection.session.unacknowledged for connection in self._all()),
+            "unacknowledged": sum(connection.session.unacknowledged for connection in connections),
             "sessions": len(self.sessions),
             "refused": dict(self.intake.refused),
+            "trouble": self.trouble,
+            "clients": clients,
         }

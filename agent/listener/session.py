@@ -28,7 +28,6 @@ from gatepost.agent.listener.packets import (
     puback,
 )
 from gatepost.agent.listener.properties import (
-    AUTH,
     CONNECT,
     DISCONNECT,
     PINGREQ,
@@ -67,11 +66,10 @@ class RepeatedMessage(NamedTuple):
 
 
 class ConnectionEnd(NamedTuple):
-    """The connection is over: a stable key, words for a person, and whether the will is to be sent."""
+    """The connection is over: a stable key, and words for a person."""
 
     key: str
     message: str
-    will: bool = True
 
 
 ClientIntent = (
@@ -395,6 +393,3 @@ class ProtocolSession:
         if self.version == MQTT_3:
             codes = [REFUSED if code >= REFUSED else code for code in codes]
         self.write(CodesPacket(kind, packet.packet_id, codes))
-
-
-__all__ = ["AUTH", "ClientIntent", "ConnectionEnd", "ProtocolLimits", "ProtocolSession"]

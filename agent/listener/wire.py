@@ -26,12 +26,7 @@ class PacketSplitter:
     """Cuts a stream into packets: `feed` octets in any pieces, `next` until it gives None. `limit`: octets of the
     largest packet, header included."""
 
-    __slots__ = (
-        "_at",
-        "_data",
-        "_wanted",
-        "limit",
-    )
+    __slots__ = ("_at", "_data", "_wanted", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit

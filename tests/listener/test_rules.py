@@ -124,7 +124,6 @@ def test_what_no_client_may_send_ends_5_with_its_code(name: str) -> None:
     peer = Peer(MQTT_5)
     [end] = peer.say(octets)
     assert isinstance(end, ConnectionEnd)
-    assert end.will
     assert peer.heard() == [SignalPacket(DISCONNECT, code)]
     assert peer.say(publish(1)) == []  # nothing is listened to any more
 
