@@ -123,11 +123,11 @@ def is_pty(path: str) -> bool:
     return stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) in _PTY_MAJORS
 
 
-def bound_buffer(port: Any, size: int = 65536) -> None:
+def bound_buffer(port: Any) -> None:
     """rfc2217:// reads its socket into a queue without a limit; with one, a slow reader slows the far end."""
     queue = getattr(port, "_read_buffer", None)
     if queue is not None and hasattr(queue, "maxsize"):
-        queue.maxsize = size
+        queue.maxsize = 65536
 
 
 def line_errors(descriptor: int) -> dict[str, int]:
