@@ -69,13 +69,13 @@ def clock() -> LoopClock:
 
 async def fill(start: Any, count: int, **given: Any) -> None:
     """A run that stores so many rows, and ends."""
-    async with start(**given) as run:
-        await run.put_all(count)
+    async with start(rows=count, **given):
+        pass
 
 
 @pytest.fixture
 async def start(tmp_path: Path, clock: LoopClock) -> AsyncIterator[Callable[..., Any]]:
-    """An async context manager that opens the store of this test."""
+    """An async context manager that opens the store of this test, and puts so many rows into it."""
     async with AsyncExitStack():
 
         @asynccontextmanager
@@ -86,12 +86,15 @@ async def start(tmp_path: Path, clock: LoopClock) -> AsyncIterator[Callable[...,
             brokers: tuple[str, ...] = ("a",),
             finish: bool = True,
             path: Path = tmp_path / "gatepost.db",
+            rows: int = 0,
         ) -> AsyncIterator[Running]:
             settings = settings or StoreSettings(commit_interval=0.0)
             store = await Store.open(path, "gw", settings, clock, EventBus(), Random(1), free)
             store.backlog.set_brokers(brokers)
             running = Running(store, clock, [asyncio.create_task(task()) for task in store.background_tasks().values()])
             try:
+                if rows:
+                    await running.put_all(rows)
                 yield running
             finally:
                 await running.end(finish)

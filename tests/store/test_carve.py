@@ -52,8 +52,7 @@ async def test_every_row_of_a_healthy_file_is_found_and_equal(start: Any, clock:
 async def test_rows_that_are_in_the_write_ahead_log_only_are_found(
     start: Any, clock: LoopClock, tmp_path: Path
 ) -> None:
-    async with start(finish=False) as run:
-        await run.put_all(50)
+    async with start(finish=False, rows=50):
         for suffix in ("", "-wal"):
             shutil.copy(tmp_path / f"gatepost.db{suffix}", tmp_path / f"copy.db{suffix}")
     assert {row[0] for row in carve.readings(tmp_path / "copy.db")} == set(range(1, 51))

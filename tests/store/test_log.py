@@ -154,8 +154,7 @@ async def test_many_octets_of_one_moment_are_taken_up_to_the_bound(start: Any) -
 
 
 async def test_counted_losses_become_one_gap_that_is_forwarded(start: Any) -> None:
-    async with start() as run:
-        await run.put_all(1)
+    async with start(rows=1) as run:
         for _ in range(5):
             run.store.lost("d", 10, "queue-full")
         await until(lambda: run.store.head >= 2)
@@ -214,8 +213,7 @@ async def test_readings_before_the_clock_was_in_step_are_rectified(start: Any, c
     clock.synchronised = False
     true_wall = clock.wall
     clock.wall -= 90 * 86_400_000_000  # a Pi without a clock starts in the past
-    async with start() as run:
-        await run.put_all(1)
+    async with start(rows=1) as run:
         record = await run.store.queries.one(1)
         assert run.store.time_of(record) == (clock.wall, "unsynchronised")
         clock.pass_seconds(60)

@@ -115,8 +115,7 @@ async def test_starts_that_store_nothing_are_no_loss(start: Any, tmp_path: Path,
 async def test_what_retention_removed_is_not_told_as_lost(start: Any, clock: Any, tmp_path: Path) -> None:
     path = tmp_path / "gatepost.db"
     for _ in range(3):
-        async with start() as run:
-            await run.put_all(100)
+        async with start(rows=100) as run:
             run.store.backlog.position("a").settle(0, 0, FOREVER)
             clock.pass_seconds(8 * 86_400)
             await run.store.retention.once()
@@ -132,8 +131,7 @@ async def test_what_retention_removed_is_not_told_as_lost(start: Any, clock: Any
 
 async def test_a_repair_beside_a_stopped_agent_is_compared_too(start: Any, tmp_path: Path) -> None:
     path = tmp_path / "gatepost.db"
-    async with start() as run:
-        await run.put_all(3000)
+    async with start(rows=3000) as run:
         run.store.backlog.position("a").settle(0, 0, FOREVER)
     spoil(path)
     report = repair(path)
@@ -207,8 +205,7 @@ async def test_delivered_readings_that_a_repair_could_not_save_are_counted(
     start: Any, tmp_path: Path, running: bool
 ) -> None:
     path = tmp_path / "gatepost.db"
-    async with start() as run:
-        await run.put_all(3000)
+    async with start(rows=3000) as run:
         run.store.backlog.position("a").settle(0, 0, 3001)
         if running:
             await run.store.database.checkpoint("TRUNCATE")

@@ -202,8 +202,7 @@ async def test_the_first_and_the_last_row_are_no_end_either(start: Any, tmp_path
 async def test_retention_takes_no_row_for_old_that_stands_behind_one(start: Any, tmp_path: Path, clock: Any) -> None:
     path = tmp_path / "gatepost.db"
     keep = StoreSettings(commit_interval=0.0, keep=1000)
-    async with start(brokers=()) as run:
-        await run.put_all(600)
+    async with start(brokers=(), rows=600) as run:
         clock.pass_seconds(900)
         await run.put_all(ROWS - 600)
     renumber(path, 300, ROWS - 100)  # an old row has the number of a young one
@@ -222,8 +221,7 @@ async def test_a_damaged_time_makes_nothing_old(start: Any, tmp_path: Path, cloc
     path = tmp_path / "gatepost.db"
     clock.pass_seconds(5000)
     keep = StoreSettings(commit_interval=0.0, keep=1000)
-    async with start(brokers=()) as run:
-        await run.put_all(50)
+    async with start(brokers=(), rows=50) as run:
         clock.pass_seconds(1100)
         await run.put_all(550)
     with database(path) as db:

@@ -102,8 +102,7 @@ async def test_times_that_are_rectified_later_are_found_at_their_new_place(start
     clock.synchronised = False
     true = clock.wall
     clock.wall -= 30 * 24 * 60 * MINUTE
-    async with start() as run:
-        await run.put_all(64)
+    async with start(rows=64) as run:
         assert await all_pages(run.store, since=true - MINUTE) == []
         clock.wall, clock.synchronised = true, True
         await run.store.clock_in_step()
@@ -196,8 +195,7 @@ def module_time(wall: int) -> str:
 
 
 async def test_rows_deleted_while_they_are_looked_at_are_not_remembered(start: Any) -> None:
-    async with start() as run:
-        await run.put_all(64)
+    async with start(rows=64) as run:
         found = run.store.queries.zones
         real = run.store.database.search
 

@@ -283,8 +283,7 @@ async def test_a_mark_that_cannot_be_read_ends_no_start(start: Any, tmp_path: Pa
 
 
 async def test_what_an_orderly_stop_could_not_store_is_a_gap(start: Any, tmp_path: Path) -> None:
-    async with start(finish=False) as run:
-        await run.put_all(3)
+    async with start(finish=False, rows=3) as run:
         await run.store.database._writer.execute("PRAGMA query_only = ON")
         for value in range(1900):
             assert run.put(value)

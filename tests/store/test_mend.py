@@ -131,15 +131,13 @@ async def test_everything_that_is_in_flight_while_the_file_is_mended_goes_on(sta
 
 
 async def test_two_who_meet_the_same_damage_mend_it_once(start: Any) -> None:
-    async with start() as run:
-        await run.put_all(10)
+    async with start(rows=10) as run:
         await asyncio.gather(damage(run), damage(run), damage(run))
         assert run.store.repairs == 1
 
 
 async def test_a_dying_card_is_not_filled_with_copies_of_the_log(start: Any, tmp_path: Path) -> None:
-    async with start() as run:
-        await run.put_all(10)
+    async with start(rows=10) as run:
         for _ in range(3):
             await damage(run)
         error = sqlite3.DatabaseError()
@@ -263,8 +261,7 @@ async def test_what_was_lost_in_a_damaged_file_is_told_even_after_a_crash(start:
 async def test_brokers_of_a_file_whose_positions_are_lost_get_everything_and_new_ones_do_not(
     start: Any, tmp_path: Path
 ) -> None:
-    async with start() as run:
-        await run.put_all(10)
+    async with start(rows=10) as run:
         run.store.backlog.position("a").settle(0, 0, 11)
     path = tmp_path / "gatepost.db"
     change(path, "UPDATE owed SET lo = lo + 1000")
@@ -279,8 +276,7 @@ async def test_brokers_of_a_file_whose_positions_are_lost_get_everything_and_new
 
 
 async def test_a_flipped_bit_in_a_position_makes_its_broker_owe_everything(start: Any, tmp_path: Path) -> None:
-    async with start(brokers=("a", "b")) as run:
-        await run.put_all(10)
+    async with start(brokers=("a", "b"), rows=10) as run:
         for broker in ("a", "b"):
             run.store.backlog.position(broker).settle(0, 0, 6)
     change(tmp_path / "gatepost.db", "UPDATE owed SET lo = 9 WHERE broker = 'a' AND urgent = 0")

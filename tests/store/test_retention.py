@@ -26,8 +26,7 @@ async def upkeep(run: Any) -> None:
 
 
 async def test_old_readings_go_once_every_broker_has_them(start: Any, clock: LoopClock) -> None:
-    async with start(StoreSettings(commit_interval=0.0, keep=DAY), brokers=("a", "b")) as run:
-        await run.put_all(5)
+    async with start(StoreSettings(commit_interval=0.0, keep=DAY), brokers=("a", "b"), rows=5) as run:
         clock.pass_seconds(2 * DAY)
         await run.put_all(3)
         await upkeep(run)
@@ -43,8 +42,7 @@ async def test_old_readings_go_once_every_broker_has_them(start: Any, clock: Loo
 
 async def test_a_clock_that_steps_forward_makes_nothing_old(start: Any, clock: LoopClock) -> None:
     clock.synchronised = False
-    async with start(StoreSettings(commit_interval=0.0, keep=DAY)) as run:
-        await run.put_all(5)
+    async with start(StoreSettings(commit_interval=0.0, keep=DAY), rows=5) as run:
         delivered(run, 0, 6)
         clock.wall += 300 * 86_400_000_000  # NTP moves it by months; boot time goes on
         clock.synchronised = True
@@ -150,8 +148,7 @@ async def test_the_reserve_of_the_disk_is_never_used(start: Any) -> None:
 
 
 async def test_a_broker_that_was_removed_holds_nothing_back_but_keeps_its_position(start: Any) -> None:
-    async with start(brokers=("a", "old")) as run:
-        await run.put_all(5)
+    async with start(brokers=("a", "old"), rows=5) as run:
         delivered(run, 0, 6, "a")
     async with start(StoreSettings(commit_interval=0.0), brokers=("a",)) as run:
         assert next(iter(run.store.backlog.position("old").owed[NORMAL]))[0] == 1
@@ -178,8 +175,7 @@ async def test_a_disk_that_does_not_tell_its_free_space_stops_neither_retention_
     monkeypatch.setattr(retention, "DISK_SECONDS", 0.02)
     answer = threading.Event()
     keep = StoreSettings(commit_interval=0.0, keep=DAY)
-    async with start(keep, free=lambda: answer.wait(30) and 1 << 40) as run:
-        await run.put_all(10)
+    async with start(keep, free=lambda: answer.wait(30) and 1 << 40, rows=10) as run:
         delivered(run, 0, 11)
         run.clock.pass_seconds(DAY + 1)
         await upkeep(run)

@@ -59,8 +59,7 @@ async def test_rows_of_version_4_are_read_beside_new_ones(start: Any, tmp_path: 
             db.execute("UPDATE reading SET crc = ?, body = ? WHERE seq = ?", (crc, old, seq))
         db.execute("PRAGMA user_version = 4")
     assert len(list(carve.readings(tmp_path / "gatepost.db"))) == 20
-    async with start() as run:
-        await run.put_all(20)
+    async with start(rows=20) as run:
         assert await run.numbers() == [*range(20), *range(20)]
         assert (await run.store.queries.page(0, 1, 100, 100))[0].body == b'{"n":0}'
     assert check(tmp_path / "gatepost.db").healthy

@@ -34,8 +34,7 @@ def fill_up(ballast: Path) -> None:
 async def test_a_full_disk_stops_storing_and_storing_goes_on_when_space_returns(
     start: Any, small_disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with start(StoreSettings(commit_interval=0.0), path=small_disk / "gatepost.db") as run:
-        await run.put_all(10)
+    async with start(StoreSettings(commit_interval=0.0), path=small_disk / "gatepost.db", rows=10) as run:
         ballast = small_disk / "ballast"
         fill_up(ballast)
         taken = 0
@@ -55,8 +54,7 @@ async def test_a_full_disk_stops_storing_and_storing_goes_on_when_space_returns(
 
 
 async def test_a_read_only_file_is_explained_and_readings_wait(start: Any, tmp_path: Path) -> None:
-    async with start() as run:
-        await run.put_all(3)
+    async with start(rows=3) as run:
         await run.store.database._writer.execute("PRAGMA query_only = ON")  # what EROFS does to the next write
         seq = run.put(4)
         await until(lambda: run.store.state != "ok")
@@ -87,8 +85,7 @@ def flip(path: Path, start: int, count: int, seed: int = 1) -> None:
 
 
 async def fill(start: Any, count: int = 3000) -> str:
-    async with start() as run:
-        await run.put_all(count)
+    async with start(rows=count) as run:
         return str(run.store.reading_id(1))
 
 
@@ -109,8 +106,7 @@ async def test_a_flipped_bit_in_a_reading_is_found_and_left_out(start: Any, tmp_
 
 @pytest.mark.parametrize("owed", [True, False])
 async def test_rows_whose_part_of_a_page_is_zeros_are_told(start: Any, tmp_path: Path, owed: bool) -> None:
-    async with start() as run:
-        await run.put_all(300)
+    async with start(rows=300) as run:
         if not owed:
             run.store.backlog.position("a").settle(0, 0, 301)
     path = tmp_path / "gatepost.db"

@@ -55,14 +55,12 @@ async def test_nothing_is_removed_before_it_is_known_which_brokers_there_are(
 
 async def test_a_wrong_clock_makes_nothing_old(start: Any) -> None:
     first = LoopClock("boot-a")
-    async with start(KEEP, clock=first) as run:
-        await run.put_all(10)
+    async with start(KEEP, clock=first, rows=10) as run:
         settle(run, 0, 100)
     second = LoopClock("boot-b")
     second.wall += 70 * 365 * 86_400_000_000  # a battery that is empty: the year 2096
     second.synchronised = False
-    async with start(KEEP, clock=second) as run:
-        await run.put_all(1)
+    async with start(KEEP, clock=second, rows=1) as run:
         settle(run, 0, 100)
         await run.store.retention.once()
         assert len(await there(run)) == 11
@@ -81,12 +79,10 @@ async def test_a_boot_that_never_had_a_clock_does_not_keep_history_for_ever(
     monkeypatch.setattr(retention, "LOOK_ROWS", 7)
     dark = LoopClock("boot-a")
     dark.synchronised = False
-    async with start(KEEP, clock=dark) as run:
-        await run.put_all(100)
+    async with start(KEEP, clock=dark, rows=100) as run:
         settle(run, 0, 1000)
     light = LoopClock("boot-b")
-    async with start(KEEP, clock=light) as run:
-        await run.put_all(50)
+    async with start(KEEP, clock=light, rows=50) as run:
         light.pass_seconds(2 * DAY)
         await run.put_all(10)
         settle(run, 0, 1000)
@@ -95,8 +91,7 @@ async def test_a_boot_that_never_had_a_clock_does_not_keep_history_for_ever(
 
 
 async def test_what_was_refused_is_not_removed_before_the_refusal_is_written(start: Any, clock: LoopClock) -> None:
-    async with start(KEEP) as run:
-        await run.put_all(5)
+    async with start(KEEP, rows=5) as run:
         clock.pass_seconds(2 * DAY)
         await run.put_all(1)
         settle(run, 0, 6)
@@ -159,8 +154,7 @@ async def test_gaps_beyond_one_look_are_all_told_and_once(start: Any, tmp_path: 
 
 
 async def test_a_gap_that_is_being_told_is_not_told_again(start: Any) -> None:
-    async with start(StoreSettings(commit_interval=0.0, max_size=10_000_000)) as run:
-        await run.put_all(100)
+    async with start(StoreSettings(commit_interval=0.0, max_size=10_000_000), rows=100) as run:
         ride = run.store.pending
         real, seen = ride.write, []
 
@@ -182,8 +176,7 @@ async def test_gap_times_are_those_that_readings_are_sent_with(start: Any, clock
     clock.synchronised = False
     true = clock.wall
     clock.wall -= 90 * 86_400_000_000
-    async with start() as run:
-        await run.put_all(10)
+    async with start(rows=10) as run:
         clock.wall, clock.synchronised = true, True
         await run.store.clock_in_step()
         await run.put_all(1)
@@ -195,8 +188,7 @@ async def test_gap_times_are_those_that_readings_are_sent_with(start: Any, clock
 async def test_losses_that_go_on_are_told_less_and_less_often(start: Any, clock: LoopClock) -> None:
     seconds = [0.0]
     clock.monotonic = lambda: seconds[0]
-    async with start() as run:
-        await run.put_all(1)
+    async with start(rows=1) as run:
         run.store.lost("d", 1, "queue-full")
         await until(lambda: run.store.head == 2)
         for _ in range(300):
@@ -213,8 +205,7 @@ async def test_losses_that_go_on_are_told_less_and_less_often(start: Any, clock:
 async def test_an_idle_store_writes_nothing(start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (backlog, pending_writes):
         monkeypatch.setattr(module, "SAVE_SECONDS", 0.01)
-    async with start() as run:
-        await run.put_all(100)
+    async with start(rows=100) as run:
         settle(run, 0, 101)
         await until(lambda: run.store.writer.commits == 2)  # of readings, and of positions
         wal = tmp_path / "gatepost.db-wal"
@@ -257,8 +248,7 @@ async def test_what_is_delivered_while_nothing_is_stored_is_written_within_a_sec
 ) -> None:
     monkeypatch.setattr(pending_writes, "MANY_SECONDS", 0.02)
     monkeypatch.setattr(backlog, "RIDE_SECONDS", 0.01)
-    async with start(StoreSettings(commit_interval=0.0)) as run:
-        await run.put_all(200)
+    async with start(StoreSettings(commit_interval=0.0), rows=200) as run:
         settle(run, 0, 1)
         run.store.backlog.position("a").count(1)  # the first of a start
         await until(lambda: not run.store.pending.unsaved)
@@ -302,8 +292,7 @@ async def test_on_a_full_disk_what_was_delivered_makes_room_although_the_write_a
 
 async def test_the_store_opens_on_a_full_disk_where_it_was_open_before(start: Any, small_disk: Path) -> None:
     path = small_disk / "gatepost.db"
-    async with start(StoreSettings(commit_interval=0.0), path=path) as run:
-        await run.put_all(10)
+    async with start(StoreSettings(commit_interval=0.0), path=path, rows=10) as run:
         keep = sqlite3.connect(path)  # keeps the -wal and -shm files
         keep.execute("SELECT count(*) FROM reading").fetchone()
     with (small_disk / "ballast").open("wb", buffering=0) as ballast:
@@ -327,8 +316,7 @@ async def test_the_store_opens_on_a_full_disk_that_has_no_room_for_the_index_of_
     monkeypatch.setattr(start_room, "PLENTY", start_room.ROOM)
     path, left = small_disk / "gatepost.db", small_disk / "left"
     left.mkdir()
-    async with start(StoreSettings(commit_interval=0.0), path=path) as run:
-        await run.put_all(10)
+    async with start(StoreSettings(commit_interval=0.0), path=path, rows=10) as run:
         for name in ("gatepost.db", "gatepost.db-wal", "gatepost.db.mark", "gatepost.db.spare"):
             shutil.copy(small_disk / name, left / name)
     if kept == "aside":

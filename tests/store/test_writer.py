@@ -54,8 +54,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("statement", ["BEGIN", "INSERT INTO reading", "INSERT OR REPLACE INTO series", "COMMIT"])
 async def test_a_commit_that_fails_is_made_again_with_all_that_belongs_to_it(start: Any, statement: str) -> None:
-    async with start() as run:
-        await run.put_all(1000)
+    async with start(rows=1000) as run:
         fail = Failing(run, statement)
         fail.left = 3
         run.store.backlog.position("new")
@@ -76,8 +75,7 @@ async def test_a_commit_that_fails_is_made_again_with_all_that_belongs_to_it(sta
 
 
 async def test_a_stop_tries_more_than_once(start: Any) -> None:
-    async with start(StoreSettings(commit_interval=3600.0)) as run:
-        await run.put_all(1)
+    async with start(StoreSettings(commit_interval=3600.0), rows=1) as run:
         seq = run.put(2)
         Failing(run).left = module.LAST_TRIES - 1
         waiting = asyncio.create_task(run.store.stored(seq))
@@ -88,8 +86,7 @@ async def test_a_stop_tries_more_than_once(start: Any) -> None:
 
 
 async def test_what_cannot_be_stored_at_the_stop_is_said_to_whoever_waits(start: Any) -> None:
-    async with start(StoreSettings(commit_interval=3600.0)) as run:
-        await run.put_all(1)
+    async with start(StoreSettings(commit_interval=3600.0), rows=1) as run:
         Failing(run).left = 1000
         seq = run.put(2)
         waiting = asyncio.create_task(run.store.stored(seq))
@@ -104,8 +101,7 @@ async def test_what_cannot_be_stored_at_the_stop_is_said_to_whoever_waits(start:
 async def test_a_stop_does_not_wait_for_the_next_try(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_RETRY", 3600.0)
     monkeypatch.setattr(module, "LONGEST_RETRY", 3600.0)
-    async with start() as run:
-        await run.put_all(1)
+    async with start(rows=1) as run:
         fail = Failing(run)
         fail.left = 1
         run.put(2)
@@ -144,8 +140,7 @@ async def test_a_writer_that_is_cancelled_and_started_again_stores_each_row_once
 
 
 async def test_a_commit_once_begun_is_finished_and_counts_although_the_writer_is_cancelled(start: Any) -> None:
-    async with start() as run:
-        await run.put_all(1)
+    async with start(rows=1) as run:
         loop = asyncio.get_running_loop()
         commits: list[str] = []
 
@@ -169,8 +164,7 @@ async def test_a_commit_once_begun_is_finished_and_counts_although_the_writer_is
 
 async def test_events_are_bounded_when_nothing_can_be_written(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "QUEUE_ROWS", 50)
-    async with start() as run:
-        await run.put_all(1)
+    async with start(rows=1) as run:
         fail = Failing(run)
         fail.left = 1_000_000
         while run.put(1):
@@ -187,8 +181,7 @@ async def test_events_are_bounded_when_nothing_can_be_written(start: Any, monkey
 
 
 async def test_a_gap_for_whose_event_there_was_no_room_is_told_later(start: Any) -> None:
-    async with start() as run:
-        await run.put_all(1)
+    async with start(rows=1) as run:
         real = run.store.pending._announce
         answers = [0, 0]
         run.store.pending._announce = lambda gap: answers.pop() if answers else real(gap)
@@ -218,8 +211,7 @@ async def test_a_flood_of_refusals_is_kept_whole_and_told_in_few_words(start: An
 
 
 async def test_who_is_in_a_hurry_does_not_wait_for_the_next_commits_turn(start: Any) -> None:
-    async with start(StoreSettings(commit_interval=3600.0)) as run:
-        await run.put_all(1)
+    async with start(StoreSettings(commit_interval=3600.0), rows=1) as run:
         patient = asyncio.create_task(run.store.stored(run.put(2)))
         await asyncio.sleep(0)
         assert not patient.done()
@@ -232,8 +224,7 @@ async def test_before_a_commit_whose_turn_comes_what_else_there_is_may_be_brough
         def monotonic(self) -> float:
             return 0.0  # no commit is ever so slow that the next one's turn has come
 
-    async with start(StoreSettings(commit_interval=0.05), StandingClock()) as run:
-        await run.put_all(1)
+    async with start(StoreSettings(commit_interval=0.05), StandingClock(), rows=1) as run:
         brought: list[int] = []
 
         def bring() -> None:
@@ -248,8 +239,7 @@ async def test_before_a_commit_whose_turn_comes_what_else_there_is_may_be_brough
 
 
 async def test_who_is_in_a_hurry_takes_what_is_there_and_waits_for_nobody_to_bring_more(start: Any) -> None:
-    async with start(StoreSettings(commit_interval=3600.0)) as run:
-        await run.put_all(1)
+    async with start(StoreSettings(commit_interval=3600.0), rows=1) as run:
         brought: list[int] = []
         run.store.writer.on_turn.append(lambda: pytest.fail("asked"))
         run.store.writer.on_commit.append(lambda: brought.append(run.put(3)))
