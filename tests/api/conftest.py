@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import httpx
 import pytest
 
@@ -26,10 +23,8 @@ async def app(tmp_path):
 
 
 @pytest.fixture
-def socket_path():
-    """Short: the path of a Unix socket has 107 octets at most."""
-    with tempfile.TemporaryDirectory(prefix="gp-") as directory:
-        yield Path(directory) / "run" / "api.sock"
+def socket_path(tmp_path):
+    return tmp_path / "run" / "api.sock"
 
 
 @pytest.fixture
@@ -57,10 +52,3 @@ async def remote(app, socket_path):
     yield found
     await found.http.aclose()
     await server.stop(0.5)
-
-
-@pytest.fixture
-def short():
-    """A directory with a short path, for a real agent and its socket."""
-    with tempfile.TemporaryDirectory(prefix="gp-") as directory:
-        yield Path(directory)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -15,12 +13,6 @@ from tests.uplink.broker import running as broker_running
 ACL = "user ward\ntopic read gateways/gw/commands\ntopic write gateways/gw/status\n"
 
 
-@pytest.fixture
-def folder():
-    with tempfile.TemporaryDirectory(prefix="gp-") as directory:
-        yield Path(directory)
-
-
 async def outcome(http, **body):
     answer = await http.post("broker-test", json=body)
     assert answer.status_code == 200, answer.text
@@ -29,8 +21,8 @@ async def outcome(http, **body):
     return answer.json()["ok"], steps
 
 
-async def test_a_broker_that_works(folder):
-    async with broker_running(Mosquitto(folder / "m")) as broker, running(written(folder)) as (app, http):
+async def test_a_broker_that_works(tmp_path):
+    async with broker_running(Mosquitto(tmp_path / "m")) as broker, running(written(tmp_path)) as (app, http):
         ok, steps = await outcome(http, settings={"url": broker.url})
         assert ok
         assert [step["state"] for step in steps.values()] == ["ok", "ok", "none", "ok", "ok", "ok"]
@@ -40,10 +32,11 @@ async def test_a_broker_that_works(folder):
         assert steps["publish"]["state"] == "unknown"
 
 
-async def test_tls_and_a_certificate_that_is_not_trusted(folder):
-    authority = Authority(folder)
-    broker = Mosquitto(folder / "m", authority=authority)
-    config = written(folder, api={"socket": str(folder / "api.sock"), "listen": None, "secret_dirs": [str(folder)]})
+async def test_tls_and_a_certificate_that_is_not_trusted(tmp_path):
+    authority = Authority(tmp_path)
+    broker = Mosquitto(tmp_path / "m", authority=authority)
+    api = {"socket": str(tmp_path / "api.sock"), "listen": None, "secret_dirs": [str(tmp_path)]}
+    config = written(tmp_path, api=api)
     async with broker_running(broker), running(config) as (_, http):
         ok, steps = await outcome(http, settings={"url": broker.url, "tls": {"ca": str(authority.ca)}})
         assert ok
@@ -55,9 +48,9 @@ async def test_tls_and_a_certificate_that_is_not_trusted(folder):
         assert steps["connect"]["state"] == steps["publish"]["state"] == "skipped"
 
 
-async def test_passwords_and_rights(folder):
-    broker = Mosquitto(folder / "m", users={"ward": "s3cret"}, acl=ACL)
-    async with broker_running(broker), running(written(folder)) as (_, http):
+async def test_passwords_and_rights(tmp_path):
+    broker = Mosquitto(tmp_path / "m", users={"ward": "s3cret"}, acl=ACL)
+    async with broker_running(broker), running(written(tmp_path)) as (_, http):
         settings = {"url": broker.url, "username": "ward", "password": "wrong"}
         ok, steps = await outcome(http, settings=settings)
         assert not ok
@@ -68,20 +61,20 @@ async def test_passwords_and_rights(folder):
         assert "gateways/gw/events" in steps["publish"]["message"]
 
 
-async def test_nobody_there_and_no_such_name(folder):
+async def test_nobody_there_and_no_such_name(tmp_path):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-        async with running(written(folder)) as (_, http):
+        async with running(written(tmp_path)) as (_, http):
             ok, steps = await outcome(http, settings={"url": f"mqtt://127.0.0.1:{port}"})
             assert (ok, steps["tcp"]["key"]) == (False, "unreachable")
             _, steps = await outcome(http, settings={"url": "mqtt://nobody.invalid"})
             assert (steps["dns"]["state"], steps["dns"]["key"]) == ("failed", "unknown-host")
 
 
-async def test_a_kept_secret_goes_to_its_own_address_only(folder):
-    mosquitto = Mosquitto(folder / "m", users={"ward": "s3cret"})
-    async with broker_running(mosquitto) as broker, running(written(folder)) as (app, http):
+async def test_a_kept_secret_goes_to_its_own_address_only(tmp_path):
+    mosquitto = Mosquitto(tmp_path / "m", users={"ward": "s3cret"})
+    async with broker_running(mosquitto) as broker, running(written(tmp_path)) as (app, http):
         made = {"name": "lab", "url": broker.url, "username": "ward", "password": "s3cret"}
         assert (await http.post("brokers", json=made)).status_code == 201
         kept = {"url": broker.url, "username": "ward", "password": "***"}
@@ -92,7 +85,7 @@ async def test_a_kept_secret_goes_to_its_own_address_only(folder):
         elsewhere = {**kept, "url": "mqtt://127.0.0.1:9"}
         refused = await http.post("broker-test", json={"broker": "lab", "settings": elsewhere})
         assert (refused.status_code, refused.json()["error"]["where"]) == (422, "brokers.lab.password")
-        assert len(list((folder / "state" / "secrets").iterdir())) == 1
+        assert len(list((tmp_path / "state" / "secrets").iterdir())) == 1
         assert app.current.settings.brokers["lab"].url == broker.url
 
 
@@ -106,6 +99,6 @@ async def test_a_kept_secret_goes_to_its_own_address_only(folder):
         ({"settings": {"url": "mqtt://h", "password": "***"}}, 422),
     ],
 )
-async def test_a_wrong_question(folder, body, status):
-    async with running(written(folder)) as (_, http):
+async def test_a_wrong_question(tmp_path, body, status):
+    async with running(written(tmp_path)) as (_, http):
         assert (await http.post("broker-test", json=body)).status_code == status

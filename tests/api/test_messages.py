@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import tempfile
-from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
@@ -33,14 +31,8 @@ from tests.uplink.gateway import listening
 
 
 @pytest.fixture
-def folder():
-    with tempfile.TemporaryDirectory(prefix="gp-") as directory:
-        yield Path(directory)
-
-
-@pytest.fixture
-async def broker(folder):
-    async with broker_running(Mosquitto(folder / "m")) as one:
+async def broker(tmp_path):
+    async with broker_running(Mosquitto(tmp_path / "m")) as one:
         yield one
 
 
@@ -48,9 +40,9 @@ async def connected(app, name="a"):
     await until(lambda: app.brokers.get(name).state == "connected")
 
 
-async def test_publish_each_kind_of_payload(folder, broker):
+async def test_publish_each_kind_of_payload(tmp_path, broker):
     async with (
-        running(written(folder, brokers={"a": {"url": broker.url}})) as (app, http),
+        running(written(tmp_path, brokers={"a": {"url": broker.url}})) as (app, http),
         listening(broker.url) as ear,
     ):
         await connected(app)
@@ -79,8 +71,8 @@ def heard(ear):
     return [(message.topic, bytes(message.payload)) for message in ear.messages]
 
 
-async def test_a_followed_topic_is_heard_also_after_a_restart_until_it_is_ended(folder, broker):
-    config = written(folder, brokers={"a": {"url": broker.url}})
+async def test_a_followed_topic_is_heard_also_after_a_restart_until_it_is_ended(tmp_path, broker):
+    config = written(tmp_path, brokers={"a": {"url": broker.url}})
     async with listening(broker.url) as ear:
         async with running(config) as (app, http):
             await connected(app)
@@ -117,9 +109,9 @@ async def test_a_followed_topic_is_heard_also_after_a_restart_until_it_is_ended(
             assert len(app._message_log.newest(lambda _: True, 100, None)) == 6
 
 
-async def test_commands_are_obeyed_once_whoever_follows_their_topics(folder, broker):
+async def test_commands_are_obeyed_once_whoever_follows_their_topics(tmp_path, broker):
     async with (
-        running(written(folder, brokers={"a": {"url": broker.url}})) as (app, http),
+        running(written(tmp_path, brokers={"a": {"url": broker.url}})) as (app, http),
         listening(broker.url) as ear,
     ):
         await connected(app)
@@ -136,8 +128,8 @@ async def test_commands_are_obeyed_once_whoever_follows_their_topics(folder, bro
         assert told == [("c1", "done"), ("c2", "done")]
 
 
-async def test_a_broker_without_commands_obeys_none_that_is_followed(folder, broker):
-    config = written(folder, brokers={"a": {"url": broker.url, "commands": False}})
+async def test_a_broker_without_commands_obeys_none_that_is_followed(tmp_path, broker):
+    config = written(tmp_path, brokers={"a": {"url": broker.url, "commands": False}})
     async with running(config) as (app, http), listening(broker.url) as ear:
         await connected(app)
         await http.post("subscriptions", json={"broker": "a", "topic": "gateways/#"})
@@ -147,16 +139,16 @@ async def test_a_broker_without_commands_obeys_none_that_is_followed(folder, bro
         assert ear.on("gateways/gw/responses") == []
 
 
-async def test_broadcast_goes_to_every_connected_broker(folder, broker):
+async def test_broadcast_goes_to_every_connected_broker(tmp_path, broker):
     brokers = {"a": {"url": broker.url}, "b": {"url": f"mqtt://127.0.0.1:{free_port()}"}}
-    async with running(written(folder, brokers=brokers)) as (app, http), listening(broker.url) as ear:
+    async with running(written(tmp_path, brokers=brokers)) as (app, http), listening(broker.url) as ear:
         await connected(app)
         answer = await http.post("broadcast", json={"payload": {"id": "b1", "command": "ping"}})
         assert answer.json() == {"brokers": [{"broker": "a", "topic": "organizations/org/broadcast"}]}, answer.text
         await until(lambda: ear.on("organizations/org/broadcast"))
         answer = await http.post("broadcast", json={"payload": {}, "broker": "b"})
         assert (answer.status_code, answer.json()["error"]["key"]) == (503, "broker-not-connected")
-    async with running(written(folder, gateway={"id": "g", "state_dir": str(folder / "s2")})) as (_, http):
+    async with running(written(tmp_path, gateway={"id": "g", "state_dir": str(tmp_path / "s2")})) as (_, http):
         answer = await http.post("broadcast", json={"payload": {}})
         assert (answer.status_code, answer.json()["error"]["key"]) == (409, "no-organization")
 
@@ -180,8 +172,8 @@ BAD = [
 ]
 
 
-async def test_what_is_wrong_is_refused_and_leaves_nothing(folder):
-    config = written(folder, brokers={"a": {"url": f"mqtt://127.0.0.1:{free_port()}"}})
+async def test_what_is_wrong_is_refused_and_leaves_nothing(tmp_path):
+    config = written(tmp_path, brokers={"a": {"url": f"mqtt://127.0.0.1:{free_port()}"}})
     async with running(config) as (app, http):
         for route, body, status in BAD:
             answer = await http.post(route, json=body)

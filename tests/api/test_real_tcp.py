@@ -20,10 +20,10 @@ async def asked(url, headers, **options):
         return await client.get(f"{url}/api/v1/session")
 
 
-async def test_the_address_moves_and_gets_tls_without_a_restart(short):
+async def test_the_address_moves_and_gets_tls_without_a_restart(tmp_path):
     old, new = free_port(), free_port()
-    socket = str(short / "api.sock")
-    config = written(short, api={"socket": socket, "listen": f"127.0.0.1:{old}"})
+    socket = str(tmp_path / "api.sock")
+    config = written(tmp_path, api={"socket": socket, "listen": f"127.0.0.1:{old}"})
 
     def change(**api):
         settings = yaml.safe_load(config.read_text())
@@ -35,7 +35,7 @@ async def test_the_address_moves_and_gets_tls_without_a_restart(short):
         headers = {"authorization": f"Bearer {token}"}
         assert (await asked(f"http://127.0.0.1:{old}", headers)).json()["name"] == "boss"
 
-        tls = write_certificate(short)
+        tls = write_certificate(tmp_path)
         change(listen=f"127.0.0.1:{new}", tls=msgspec.to_builtins(tls))
         async with httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{old}", headers=headers, timeout=20, verify=PLAIN
@@ -56,9 +56,9 @@ async def test_the_address_moves_and_gets_tls_without_a_restart(short):
         assert app.api.tcp is None
 
 
-async def test_tokens_hold_over_a_restart(short):
+async def test_tokens_hold_over_a_restart(tmp_path):
     listen = f"127.0.0.1:{free_port()}"
-    config = written(short, api={"socket": str(short / "api.sock"), "listen": listen})
+    config = written(tmp_path, api={"socket": str(tmp_path / "api.sock"), "listen": listen})
     async with running(config) as (_, http):
         token = (await http.post("/tokens", json={"role": "viewer", "name": "screen"})).json()["token"]
     async with running(config):
@@ -66,12 +66,13 @@ async def test_tokens_hold_over_a_restart(short):
     assert (answer.json()["name"], answer.json()["role"]) == ("screen", "viewer")
 
 
-async def test_an_address_in_use_keeps_the_agent_running_and_is_found_by_doctor(short):
+async def test_an_address_in_use_keeps_the_agent_running_and_is_found_by_doctor(tmp_path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         listen = f"127.0.0.1:{other.getsockname()[1]}"
-        async with running(written(short, api={"socket": str(short / "api.sock"), "listen": listen})) as (app, http):
+        config = written(tmp_path, api={"socket": str(tmp_path / "api.sock"), "listen": listen})
+        async with running(config) as (app, http):
             found = [each for each in (await http.get("/doctor")).json()["findings"] if "TCP" in each["what"]]
             assert listen in found[0]["why"]
             other.close()

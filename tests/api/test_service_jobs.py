@@ -6,9 +6,7 @@ import asyncio
 import json
 import os
 import signal
-import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -19,18 +17,12 @@ from tests.support.waiting import until
 
 
 @pytest.fixture
-def folder():
-    with tempfile.TemporaryDirectory(prefix="gp-") as directory:
-        yield Path(directory)
-
-
-@pytest.fixture
-def twin(folder):
+def twin(tmp_path):
     """Starts a simulated device; gives where it is."""
     with ExitStack() as stack:
 
         def start(name):
-            link = folder / name
+            link = tmp_path / name
             process = stack.enter_context(spawn("simulate", name, "--link", link, "--json"))
             stack.callback(process.send_signal, signal.SIGTERM)
             process.stdout.readline()
@@ -46,9 +38,9 @@ async def ended(http):
     return scan
 
 
-async def test_a_scan_finds_a_device_and_the_form_that_configures_it(folder, twin):
+async def test_a_scan_finds_a_device_and_the_form_that_configures_it(tmp_path, twin):
     port = twin("nonin")
-    async with running(written(folder)) as (_, http):
+    async with running(written(tmp_path)) as (_, http):
         assert (await http.get("scan")).json() == {"scan": None}
         answer = await http.post("scan", json={"kind": "serial", "seconds": 3, "ports": [port]})
         assert (answer.status_code, answer.json()["state"]) == (202, "running")
@@ -66,12 +58,12 @@ async def test_a_scan_finds_a_device_and_the_form_that_configures_it(folder, twi
         assert (refused.status_code, refused.json()["error"]["key"]) == (409, "port-in-use")
 
 
-async def test_a_scan_is_cancelled_and_its_process_has_gone(folder, twin):
-    port = folder / "silent"
+async def test_a_scan_is_cancelled_and_its_process_has_gone(tmp_path, twin):
+    port = tmp_path / "silent"
     master, slave = os.openpty()
     port.symlink_to(os.ttyname(slave))
     try:
-        async with running(written(folder)) as (app, http):
+        async with running(written(tmp_path)) as (app, http):
             await http.post("scan", json={"kind": "serial", "seconds": 60, "ports": [str(port)]})
             job = app.api._jobs.scans._job
             await until(lambda: job._view["doing"], 30)
@@ -83,8 +75,8 @@ async def test_a_scan_is_cancelled_and_its_process_has_gone(folder, twin):
         os.close(slave)
 
 
-async def test_a_wrong_scan_is_refused(folder):
-    async with running(written(folder)) as (_, http):
+async def test_a_wrong_scan_is_refused(tmp_path):
+    async with running(written(tmp_path)) as (_, http):
         for body in ({"kind": "smell"}, {"kind": "ble", "seconds": 0}, {"kind": "ble", "seconds": 61}):
             assert (await http.post("scan", json=body)).status_code == 422
         assert (await http.delete("scan")).status_code == 404
@@ -96,9 +88,9 @@ async def lines(http, body):
         return [json.loads(line) async for line in answer.aiter_lines()]
 
 
-async def test_a_device_shows_its_first_readings_and_nothing_is_stored(folder, twin):
+async def test_a_device_shows_its_first_readings_and_nothing_is_stored(tmp_path, twin):
     port = twin("nonin")
-    async with running(written(folder)) as (app, http):
+    async with running(written(tmp_path)) as (app, http):
         head = app.store.head
         told = await lines(http, {"settings": {"driver": "nonin", "port": port}, "seconds": 5})
         assert told[0] == {"state": "opening"}
@@ -112,10 +104,10 @@ async def test_a_device_shows_its_first_readings_and_nothing_is_stored(folder, t
         assert again[-1]["readings"] >= 1, "the port was closed"
 
 
-async def test_both_clients_try_a_device(folder):
+async def test_both_clients_try_a_device(tmp_path):
     missing = {"driver": "nonin", "port": "/dev/ttyNONE"}
-    async with running(written(folder)) as _:
-        path = folder / "api.sock"
+    async with running(written(tmp_path)) as _:
+        path = tmp_path / "api.sock"
         waiting = [line async for line in AsyncGatewayClient(path).test_device(missing, seconds=1)]
         blocking = await asyncio.to_thread(lambda: list(GatewayClient(path).test_device(missing, seconds=1)))
         assert waiting[0] == blocking[0] == {"state": "opening"}
@@ -124,16 +116,16 @@ async def test_both_clients_try_a_device(folder):
             await anext(AsyncGatewayClient(path).test_device({"driver": "nobody", "port": "/dev/ttyX"}))
 
 
-async def test_a_device_that_is_not_there_says_why(folder):
-    async with running(written(folder)) as (_, http):
+async def test_a_device_that_is_not_there_says_why(tmp_path):
+    async with running(written(tmp_path)) as (_, http):
         told = await lines(http, {"settings": {"driver": "nonin", "port": "/dev/ttyNONE"}, "seconds": 1})
         assert told[-1]["readings"] == 0
         assert (told[-1]["reason"], told[-1]["message"] != "") == ("missing", True)
 
 
-async def test_a_port_that_a_device_has_is_left_to_it(folder, twin):
+async def test_a_port_that_a_device_has_is_left_to_it(tmp_path, twin):
     port = twin("nonin")
-    config = written(folder, devices={"ox": {"driver": "nonin", "port": port}})
+    config = written(tmp_path, devices={"ox": {"driver": "nonin", "port": port}})
     async with running(config) as (_, http):
         answer = await http.post("device-test", json={"settings": {"driver": "nonin", "port": port}})
         assert (answer.status_code, answer.json()["error"]["key"]) == (409, "port-in-use")
@@ -148,8 +140,8 @@ async def test_a_port_that_a_device_has_is_left_to_it(folder, twin):
         ({"driver": "lines", "port": "/dev/ttyX", "options": {"format": "xml"}}, "devices.device-test.options.format"),
     ],
 )
-async def test_wrong_settings_of_a_device_say_where(folder, settings, where):
-    async with running(written(folder)) as (_, http):
+async def test_wrong_settings_of_a_device_say_where(tmp_path, settings, where):
+    async with running(written(tmp_path)) as (_, http):
         answer = await http.post("device-test", json={"settings": settings})
         assert answer.status_code == 422
         assert where in [problem["where"] for problem in answer.json()["error"]["problems"]]

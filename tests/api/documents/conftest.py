@@ -69,14 +69,14 @@ async def gateway_with(folder, broker, api=None, **sections):
 
 
 @pytest.fixture
-async def broker(short):
-    async with broker_running(Mosquitto(short / "m")) as one:
+async def broker(tmp_path):
+    async with broker_running(Mosquitto(tmp_path / "m")) as one:
         yield one
 
 
 @pytest.fixture
-async def gateway(short, broker):
+async def gateway(tmp_path, broker):
     """With one broker, connected."""
-    async with gateway_with(short, broker) as one:
+    async with gateway_with(tmp_path, broker) as one:
         await one.connected()
         yield one

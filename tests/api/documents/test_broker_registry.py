@@ -13,8 +13,8 @@ BASE = "/api/mqtt-brokers"
 
 
 @pytest.fixture
-async def empty(short, broker):
-    async with gateway_with(short, broker, brokers={}) as one:
+async def empty(tmp_path, broker):
+    async with gateway_with(tmp_path, broker, brokers={}) as one:
         yield one
 
 
@@ -77,14 +77,14 @@ async def test_a_broker_from_creation_to_removal(empty, broker):
     assert await empty.refused("GET", f"{BASE}/brokers/1") == (404, "not-found")
 
 
-async def test_a_number_holds_over_restarts_and_is_given_once(short, broker):
-    async with gateway_with(short, broker, brokers={"a": {"url": broker.url}}) as gateway:
+async def test_a_number_holds_over_restarts_and_is_given_once(tmp_path, broker):
+    async with gateway_with(tmp_path, broker, brokers={"a": {"url": broker.url}}) as gateway:
         assert [each["id"] for each in (await gateway.http.get(f"{BASE}/brokers")).json()] == [1]
         made = await gateway.http.post(f"{BASE}/brokers", json=entry(broker))
         assert made.json()["id"] == 2
         await gateway.http.delete(f"{BASE}/brokers/2")
         assert (await gateway.http.post(f"{BASE}/brokers", json=entry(broker, broker_name="B"))).json()["id"] == 3
-    async with gateway_with(short, broker, brokers={"a": {"url": broker.url}}) as gateway:
+    async with gateway_with(tmp_path, broker, brokers={"a": {"url": broker.url}}) as gateway:
         known = {each["broker_name"]: each["id"] for each in (await gateway.http.get(f"{BASE}/brokers")).json()}
         assert known == {"a": 1, "B": 3}
 
@@ -113,13 +113,13 @@ async def test_a_broker_that_is_not_there_is_not_connected(empty, broker):
     assert answer.json() == {"id": 1, "is_active": True, "is_connected": False}
 
 
-async def test_devices_of_the_settings_are_listed(short, broker):
+async def test_devices_of_the_settings_are_listed(tmp_path, broker):
     devices = {
-        "bench": {"driver": "lines", "port": str(short / "none"), "brokers": ["hospital"], "label": "Bench"},
-        "any": {"driver": "lines", "port": str(short / "none2")},
+        "bench": {"driver": "lines", "port": str(tmp_path / "none"), "brokers": ["hospital"], "label": "Bench"},
+        "any": {"driver": "lines", "port": str(tmp_path / "none2")},
     }
     brokers = {"hospital": {"url": broker.url}, "lab": {"url": broker.url, "client_id": "x"}}
-    async with gateway_with(short, broker, devices=devices, brokers=brokers) as gateway:
+    async with gateway_with(tmp_path, broker, devices=devices, brokers=brokers) as gateway:
         assert (await gateway.http.get(f"{BASE}/devices")).json() == [
             {"device_name": "any", "device_id": "any", "mqtt_broker_id": None, "device_type": None},
             {"device_name": "Bench", "device_id": "bench", "mqtt_broker_id": 1, "device_type": None},
@@ -165,9 +165,9 @@ async def test_bad_input(gateway, broker):
         assert (await gateway.http.get(f"{BASE}/{path}", headers=viewer)).status_code == 200
 
 
-async def test_a_broker_that_a_device_names_is_still_needed(short, broker):
-    devices = {"bench": {"driver": "lines", "port": str(short / "none"), "brokers": ["hospital"]}}
-    async with gateway_with(short, broker, devices=devices) as gateway:
+async def test_a_broker_that_a_device_names_is_still_needed(tmp_path, broker):
+    devices = {"bench": {"driver": "lines", "port": str(tmp_path / "none"), "brokers": ["hospital"]}}
+    async with gateway_with(tmp_path, broker, devices=devices) as gateway:
         assert await gateway.refused("DELETE", f"{BASE}/brokers/1") == (409, "still-needed")
 
 

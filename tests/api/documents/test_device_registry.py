@@ -16,10 +16,10 @@ REGISTER = "/devices/register"
 
 
 @pytest.fixture
-def port(short):
+def port(tmp_path):
     """A serial port, as the end that is ours and the path that the agent opens."""
     ours, theirs = pty.openpty()
-    path = short / "tty"
+    path = tmp_path / "tty"
     path.symlink_to(os.ttyname(theirs))
     yield ours, str(path)
     os.close(ours)
@@ -100,10 +100,10 @@ async def test_a_ble_device_is_one_that_has_an_address(gateway):
     assert "token" not in answer.json()
 
 
-async def test_what_was_said_of_a_device_holds_over_a_restart(short, broker, port):
-    async with gateway_with(short, broker) as gateway:
+async def test_what_was_said_of_a_device_holds_over_a_restart(tmp_path, broker, port):
+    async with gateway_with(tmp_path, broker) as gateway:
         await gateway.http.post(REGISTER, json=registration(port[1]))
-    async with gateway_with(short, broker) as gateway:
+    async with gateway_with(tmp_path, broker) as gateway:
         (device,) = (await gateway.http.get("/api/mqtt-brokers/devices")).json()
         assert (device["device_id"], device["device_type"]) == ("therm-1", "temperature_sensor")
 
@@ -136,18 +136,18 @@ async def test_bad_input(gateway, port):
     assert (await gateway.http.get("/ws/mqtt")).status_code == 426
 
 
-async def test_a_device_that_is_away_is_503_for_a_command(gateway, short):
-    body = registration(str(short / "nothing"), driver="and-scale", options={}, type="weight_scale")
+async def test_a_device_that_is_away_is_503_for_a_command(gateway, tmp_path):
+    body = registration(str(tmp_path / "nothing"), driver="and-scale", options={}, type="weight_scale")
     assert (await gateway.http.post(REGISTER, json=body)).status_code == 201
     answer = await gateway.http.post("/devices/therm-1/command", json={"command": "read_now"})
     assert (answer.status_code, answer.json()["error"]["key"]) == (503, "device-offline")
 
 
-async def test_a_device_that_connects_to_the_gateway_gets_its_token_once(short, broker):
+async def test_a_device_that_connects_to_the_gateway_gets_its_token_once(tmp_path, broker):
     """Its reading, published with that token, is stored, sent on, and shown by the document's route."""
     listen = free_port()
     sections = {"listener": {"listen": f"127.0.0.1:{listen}"}}
-    async with gateway_with(short, broker, **sections) as gateway:
+    async with gateway_with(tmp_path, broker, **sections) as gateway:
         body = {"device_id": "esp-1", "type": "temperature_sensor", "patient_id": "P-001"}
         made = (await gateway.http.post(REGISTER, json=body)).json()
         assert (made["driver"], made["type"], made["patient_id"]) == ("mqtt", "temperature_sensor", "P-001")

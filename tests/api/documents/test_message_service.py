@@ -154,28 +154,28 @@ async def test_bad_input(gateway):
     assert (answer.status_code, answer.json()["status"]) == (200, "waiting")
 
 
-async def test_too_many_requests(short, broker):
-    async with gateway_with(short, broker, api={"rate_limit": "2/s"}) as gateway:
+async def test_too_many_requests(tmp_path, broker):
+    async with gateway_with(tmp_path, broker, api={"rate_limit": "2/s"}) as gateway:
         answers = [await gateway.http.get("/stats") for _ in range(10)]
         assert answers[-1].status_code == 429
         assert answers[-1].json()["error"]["key"] == "too-many-requests"
         assert int(answers[-1].headers["retry-after"]) >= 1
 
 
-async def test_the_broker_of_requests_that_name_none(short, broker):
+async def test_the_broker_of_requests_that_name_none(tmp_path, broker):
     brokers = {"a": {"url": broker.url}, "b": {"url": broker.url, "client_id": "other"}}
     body = {"topic": "t", "payload": "x"}
-    async with gateway_with(short, broker, brokers=brokers) as gateway:
+    async with gateway_with(tmp_path, broker, brokers=brokers) as gateway:
         await gateway.connected("b")
         answer = await gateway.http.post("/publish", json=body)
         assert (answer.status_code, answer.json()["error"]["key"]) == (422, "broker-needed")
         assert (await gateway.http.post("/publish", json={**body, "broker": "b"})).status_code == 200
-    async with gateway_with(short, broker, brokers=brokers, api={"default_broker": "b"}) as gateway:
+    async with gateway_with(tmp_path, broker, brokers=brokers, api={"default_broker": "b"}) as gateway:
         await gateway.connected("b")
         assert (await gateway.http.post("/publish", json=body)).status_code == 200
         answer = await gateway.http.delete("/api/v1/brokers/b")
         assert (answer.status_code, answer.json()["error"]["key"]) == (409, "still-needed")
-    async with gateway_with(short, broker, brokers={}) as gateway:
+    async with gateway_with(tmp_path, broker, brokers={}) as gateway:
         answer = await gateway.http.post("/publish", json=body)
         assert (answer.status_code, answer.json()["error"]["key"]) == (422, "broker-needed")
         assert (await gateway.http.get("/health")).json()["status"] == "healthy"

@@ -78,9 +78,9 @@ async def test_bad_input(gateway):
     assert await refused("POST", "/mqtt/broadcast", json=body) == (503, "broker-not-connected")
 
 
-async def test_with_several_brokers_one_is_named(short, broker):
+async def test_with_several_brokers_one_is_named(tmp_path, broker):
     brokers = {"a": {"url": broker.url}, "b": {"url": broker.url, "client_id": "other"}}
-    async with gateway_with(short, broker, brokers=brokers) as gateway:
+    async with gateway_with(tmp_path, broker, brokers=brokers) as gateway:
         await gateway.connected("b")
         assert await gateway.refused("GET", "/mqtt/status") == (422, "broker-needed")
         assert (await gateway.http.get("/mqtt/status", params={"broker": "b"})).json()["clientId"] == "other"

@@ -188,11 +188,11 @@ async def flood(writer, octets):
             await writer.drain()
 
 
-async def test_where_it_is_not_installed_it_says_so(short, broker, monkeypatch):
+async def test_where_it_is_not_installed_it_says_so(tmp_path, broker, monkeypatch):
     find = importlib.util.find_spec
     hidden = lambda name: None if name == "socketio" else find(name)  # noqa: E731
     monkeypatch.setattr("gatepost.agent.api.http.socket_endpoint.find_spec", hidden)
-    async with gateway_with(short, broker) as gateway:
+    async with gateway_with(tmp_path, broker) as gateway:
         answer = await gateway.http.get(URL + "polling")
         assert (answer.status_code, answer.json()["error"]["key"]) == (404, "not-found")
         assert ".[socketio]" in answer.json()["error"]["hint"]
