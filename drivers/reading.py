@@ -11,6 +11,7 @@ import msgspec
 GOOD = "good"
 UNCERTAIN = "uncertain"
 BAD = "bad"
+FROM_MEMORY = "from-memory"  # flag of a record that the device had stored
 UNREAL = frozenset({"demo", "test-data", "quality-control"})  # flags of what is no measurement of a patient
 
 

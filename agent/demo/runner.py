@@ -12,7 +12,7 @@ import tempfile
 import termios
 import tty
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,7 @@ class DemoRunner:
         devices: AsyncExitStack,
     ) -> None:
         until = None if seconds is None else self._clock.monotonic() + seconds
-        with _none() if self._plain else _keys(self._key):
+        with nullcontext() if self._plain else _keys(self._key):
             tasks = [asyncio.create_task(part()) for part in (self._follow, self._poll, self._interrupt_broker)]
             try:
                 while not self._stop.is_set() and (until is None or self._clock.monotonic() < until):
@@ -253,8 +253,3 @@ def _keys(pressed: Any) -> Iterator[None]:
     finally:
         loop.remove_reader(stdin)
         termios.tcsetattr(stdin, termios.TCSADRAIN, before)
-
-
-@contextmanager
-def _none() -> Iterator[None]:
-    yield

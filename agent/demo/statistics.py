@@ -7,12 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
+from gatepost.agent.core.views import PAYLOAD_MEMBERS
+
 NOTES = 6
-# Members of a payload that are no values of the reading.
-PLAIN = {
-    *("id", "schema", "gateway_id", "device_id", "patient_id", "metric_type", "units", "timestamp", "device_timestamp"),
-    *("clock", "urgent", "replayed", "quality", "flags", "samples", "rate_hz", "scale", "offset", "unit", "channel"),
-}
 
 
 @dataclass(frozen=True)
@@ -132,7 +129,7 @@ def values(reading: dict[str, Any]) -> str:
     parts = [
         f"{name} {value}{' ' + units[name] if units.get(name) else ''}"
         for name, value in reading.items()
-        if name not in PLAIN and isinstance(value, int | float | str)
+        if name not in PAYLOAD_MEMBERS and isinstance(value, int | float | str)
     ]
     if "samples" in reading:
         parts.append(f"{len(reading['samples'])} samples")

@@ -23,10 +23,9 @@ from gatepost.agent.devices.thresholds import ThresholdWatch
 from gatepost.agent.devices.traffic_stats import TrafficStats
 from gatepost.agent.settings.model import ThresholdSettings
 from gatepost.drivers.driver import Decoder
-from gatepost.drivers.reading import UNREAL, Faults, Reading, Reply
+from gatepost.drivers.reading import FROM_MEMORY, UNREAL, Faults, Reading, Reply
 
 GRACE = 0.1  # seconds that a due report may wait for a reading to carry it, at most a quarter of the pace
-FROM_MEMORY = "from-memory"  # flag of a record that a device had stored
 STATUS_FIELDS = ("battery", "signal_strength", "firmware")  # of a reply or a reading: parts of the device's status
 
 

@@ -14,7 +14,6 @@ from gatepost.drivers.reading import Faults, Reading, Reply
 
 Items = list[Reading | Reply]
 
-FROM_MEMORY = "from-memory"  # flag of a record that the device had stored
 HELD = Reply("held", {})  # something is held because more of it may come: see `flush`
 
 

@@ -21,7 +21,7 @@ import msgspec
 
 from gatepost.drivers.driver import CommandFailed, Driver, SessionOver, Twin, WrongDevice
 from gatepost.drivers.link import LinkFailed
-from gatepost.drivers.reading import Reading, Reply
+from gatepost.drivers.reading import FROM_MEMORY, Reading, Reply
 from gatepost.drivers.testing.contract_rules import BrokenPromise, amount, complaint, held
 from gatepost.drivers.testing.hostile_octets import (
     MOST_HELD,
@@ -161,8 +161,8 @@ def assert_records_once(make: Make, seconds: float = 300.0, seed: int = 0, most:
         raise broken(first, f"no stored record within {seconds:g} s", seed)
     rng = random.Random(seed)  # noqa: S311
     tried = {0, len(records) - 1, *(rng.randrange(len(records)) for _ in range(most - 2))}
-    if any("from-memory" not in record.flags for record in records):
-        raise broken(first, "a stored record has not the flag from-memory", seed)
+    if any(FROM_MEMORY not in record.flags for record in records):
+        raise broken(first, f"a stored record has not the flag {FROM_MEMORY}", seed)
     marks: dict[str, Any] = {}
     for i, record in enumerate(records):
         assert record.bookmark is not None

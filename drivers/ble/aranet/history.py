@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from gatepost.drivers.ble.aranet import values
-from gatepost.drivers.ble.profile import FROM_MEMORY, Items, ProfileMemory
-from gatepost.drivers.reading import Reading, measured
+from gatepost.drivers.ble.profile import Items, ProfileMemory
+from gatepost.drivers.reading import FROM_MEMORY, Reading, measured
 
 BATCH = 250  # measurements of one call of the decoder
 UNITS = {"temperature": "Cel", "humidity": "%", "pressure": "hPa", "co2": "[ppm]"}

@@ -15,14 +15,14 @@ from gatepost.drivers.ble.gatt.cursor import ValueCursor
 from gatepost.drivers.ble.gatt.medfloat import Number
 from gatepost.drivers.ble.gatt.reading_builder import ReadingBuilder
 from gatepost.drivers.ble.gatt.times import DateTime
-from gatepost.drivers.reading import Reading
+from gatepost.drivers.reading import FROM_MEMORY, Reading
 
 MEASUREMENT = {
     5: "ongoing",
     6: "early-estimate",
     7: "validated",
     8: "fully-qualified",
-    9: "from-memory",
+    9: FROM_MEMORY,
     10: "demonstration",
     11: "test-data",
     12: "calibrating",

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.microlife.frames import RECORD, RECORDS_HEAD, WORDS, MicrolifeFrames, decode_records, request
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import FROM_MEMORY, GattProfile, Items, ProfileMemory
+from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import READ_STORED
 from gatepost.drivers.ble.profiles.forbidden_writes import FORBIDDEN
@@ -16,7 +16,7 @@ from gatepost.drivers.ble.profiles.options import RecordOptions
 from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedRecords
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.driver import DeviceIO, ForbiddenWrite, ScanHints, SupportedDevice
-from gatepost.drivers.reading import Reading, Reply, wall_time
+from gatepost.drivers.reading import FROM_MEMORY, Reading, Reply, wall_time
 
 ANSWER_LIMIT = 20.0  # seconds: all measurements come in one answer
 CONTROL = uuid(0xFFF2)

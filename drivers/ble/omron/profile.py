@@ -16,14 +16,14 @@ from gatepost.drivers.ble.omron.memory import OmronMemory
 from gatepost.drivers.ble.omron.readings import record_reading
 from gatepost.drivers.ble.omron.records import CLOCKS, RECORDS, decode_clock
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import FROM_MEMORY, GattProfile, Items, ProfileMemory
+from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.device_information import DEVICE_INFORMATION
 from gatepost.drivers.ble.stored_records.unnumbered_records import OLD_AFTER
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed, DeviceIO, WrongDevice
-from gatepost.drivers.reading import Reading, Reply, wall_time
+from gatepost.drivers.reading import FROM_MEMORY, Reading, Reply, wall_time
 from gatepost.drivers.record_digests import RecordDigests, digest_of
 
 TAIL = "-0002a5d5c51b"

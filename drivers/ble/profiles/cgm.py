@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import cgm, cgm_session
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import FROM_MEMORY, GattProfile, Items, ProfileMemory, ProfileTask
+from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory, ProfileTask
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import READ_STORED
 from gatepost.drivers.ble.profiles.options import RecordOptions
@@ -17,7 +17,7 @@ from gatepost.drivers.ble.stored_records.racp_procedure import RacpProcedures, a
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import DeviceIO
-from gatepost.drivers.reading import Reply
+from gatepost.drivers.reading import FROM_MEMORY, Reply
 
 MEASUREMENT, CONTROL, OPS = uuid(0x2AA7), uuid(0x2A52), uuid(0x2AAC)
 FEATURE, START = uuid(0x2AA8), uuid(0x2AAA)

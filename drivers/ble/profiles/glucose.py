@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import glucose, glucose_context
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import FROM_MEMORY, HELD, GattProfile, Items, ProfileMemory
+from gatepost.drivers.ble.profile import HELD, GattProfile, Items, ProfileMemory
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import READ_STORED, SYNC_TIME
 from gatepost.drivers.ble.profiles.options import RecordOptions
@@ -15,6 +15,7 @@ from gatepost.drivers.ble.stored_records.numbered_records import NumberedRecords
 from gatepost.drivers.ble.stored_records.racp_procedure import RacpProcedures, answer, record
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.driver import DeviceIO
+from gatepost.drivers.reading import FROM_MEMORY
 
 MEASUREMENT, CONTEXT, CONTROL = uuid(0x2A18), uuid(0x2A34), uuid(0x2A52)
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from gatepost.drivers.ble.driver import BleDriver
 from gatepost.drivers.ble.gatt import nonin, pulse_oximeter, racp
 from gatepost.drivers.ble.peripheral import GattValue
-from gatepost.drivers.ble.profile import FROM_MEMORY, Items, ProfileMemory
+from gatepost.drivers.ble.profile import Items, ProfileMemory
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.profiles.commands import READ_STORED, SYNC_TIME
 from gatepost.drivers.ble.profiles.options import RecordOptions
@@ -15,6 +15,7 @@ from gatepost.drivers.ble.stored_records.racp_procedure import RacpProcedures, a
 from gatepost.drivers.ble.stored_records.unnumbered_records import UnnumberedProfile
 from gatepost.drivers.ble.uuids import uuid
 from gatepost.drivers.driver import DeviceIO
+from gatepost.drivers.reading import FROM_MEMORY
 
 SPOT, CONTINUOUS, CONTROL = uuid(0x2A5E), uuid(0x2A5F), uuid(0x2A52)
 STORES = 1 << 2  # of the features

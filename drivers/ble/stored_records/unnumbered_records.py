@@ -9,10 +9,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import ClassVar
 
-from gatepost.drivers.ble.profile import FROM_MEMORY, GattProfile, Items, ProfileMemory
+from gatepost.drivers.ble.profile import GattProfile, Items, ProfileMemory
 from gatepost.drivers.ble.profile_session import ProfileSession
 from gatepost.drivers.ble.stored_records.racp_procedure import record
-from gatepost.drivers.reading import Reading
+from gatepost.drivers.reading import FROM_MEMORY, Reading
 from gatepost.drivers.record_digests import MAX_DIGESTS, RecordDigests
 
 OLD_AFTER = timedelta(minutes=10)  # a measurement older than this, by the device's own clock, comes from its memory

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from gatepost.drivers.ble.profile import FROM_MEMORY, Items, ProfileMemory
+from gatepost.drivers.ble.profile import Items, ProfileMemory
 from gatepost.drivers.ble.viatom.ring_values import RingFile
-from gatepost.drivers.reading import BAD, GOOD, Reading
+from gatepost.drivers.reading import BAD, FROM_MEMORY, GOOD, Reading
 
 BATCH = 250  # records of one call of the decoder
 MOST_NAMES = 32  # recordings that are remembered, besides those that the ring still has

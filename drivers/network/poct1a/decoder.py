@@ -15,13 +15,12 @@ from gatepost.drivers.network.poct1a.documents import (
     PoctMessage,
     decode_document,
 )
-from gatepost.drivers.reading import Faults, Reading, Reply, iso_time
+from gatepost.drivers.reading import FROM_MEMORY, Faults, Reading, Reply, iso_time
 from gatepost.drivers.record_digests import RecordDigests, digest_of
 
 MARK = "results"  # the name of the bookmark
 MOST_SEEN = 256  # results that an analyser may send again
 MOST_DUE = 64  # messages that wait to be answered; an analyser waits for each answer
-FROM_MEMORY = "from-memory"
 METHODS = {"C": "method-calculated", "I": "method-typed-in"}
 
 

@@ -10,10 +10,10 @@ import msgspec
 
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.laboratory import CONTROL, MAX_TEXT, abnormal_flag, is_nothing, name_part, result_reading, slug
-from gatepost.drivers.reading import Reading, Reply, iso_time
+from gatepost.drivers.reading import FROM_MEMORY, Reading, Reply, iso_time
 from gatepost.drivers.record_digests import RecordDigests, digest_of
 from gatepost.drivers.serial.astm import records
-from gatepost.drivers.serial.astm.decoder import FROM_MEMORY, AstmDecoder
+from gatepost.drivers.serial.astm.decoder import AstmDecoder
 
 MARK = "results"  # the name of the bookmark
 MOST_SEEN = 128  # results that an analyser may send again

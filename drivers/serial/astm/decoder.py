@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply, iso_time
+from gatepost.drivers.reading import BAD, FROM_MEMORY, GOOD, Faults, Reading, Reply, iso_time
 from gatepost.drivers.serial.astm import records
 from gatepost.drivers.serial.astm.frames import AstmEvent, AstmReceiver
 from gatepost.drivers.serial.common.memory_dump import MemoryDump
 
-FROM_MEMORY = "from-memory"
 LONGEST_RECORD = 8192  # octets; a record may go over several frames
 CURVES = b"MC"  # records of the maker, such as curves, and comments: no values
 MOST_ASKED = 64  # answers that wait to be given; a sender waits for each

@@ -12,7 +12,7 @@ from typing import Any
 
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed, DeviceIO
-from gatepost.drivers.reading import UNCERTAIN, Reading, measured
+from gatepost.drivers.reading import FROM_MEMORY, UNCERTAIN, Reading, measured
 from gatepost.drivers.serial.contec.records import ContecDownload, StoredRecording, TakenOctets, gather, hand_over
 from gatepost.drivers.serial.contec.v5_frames import (
     END_STORED,
@@ -140,5 +140,5 @@ def record_reading(number: int, octets: bytes, remark: str) -> Reading:
     values = {"spo2": record["spo2"], "heart_rate": record["pulse_rate"]}
     reading = measured("pulse_oximetry", values, UNITS, "no-signal", partial=UNCERTAIN)
     reading.values["sequence_number"] = number
-    reading.flags = ("from-memory", remark, *reading.flags)
+    reading.flags = (FROM_MEMORY, remark, *reading.flags)
     return reading

@@ -10,13 +10,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from gatepost.drivers.reading import UNCERTAIN, Reading, measured, wall_time
+from gatepost.drivers.reading import FROM_MEMORY, UNCERTAIN, Reading, measured, wall_time
 from gatepost.drivers.serial.contec.v7_packets import SEGMENTS, START_DATE, START_TIME, STORED, STORED_PI
 
 RECORD = {STORED: 2, STORED_PI: 4}  # octets of a record
 NO_SPO2, NO_RATE, NO_INDEX = (0, 0x7F), (0, 0xFF), 0xFFFF
 UNITS = {"spo2": "%", "heart_rate": "/min", "perfusion_index": "%"}
-MEMORY = "from-memory"
 
 
 def describe(kind: int, data: bytes) -> dict[str, Any] | None:
@@ -57,7 +56,7 @@ def record_reading(number: int, data: bytes, start: datetime | None) -> Reading:
     """A stored record as a reading; without a start its number in the segment stands for its time."""
     record = decode_record(data)
     reading = oximetry(record["spo2"], record["pulse_rate"], record.get("pi_pct"))
-    reading.flags = (MEMORY, *reading.flags)
+    reading.flags = (FROM_MEMORY, *reading.flags)
     if start is None:
         reading.values["sequence_number"] = number
         reading.flags = (*reading.flags, "device_time:not-set")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gatepost.drivers.reading import UNCERTAIN, Faults, Reading, Reply, measured
+from gatepost.drivers.reading import FROM_MEMORY, UNCERTAIN, Faults, Reading, Reply, measured
 from gatepost.drivers.serial.common.frame_sync import FrameTrust
 from gatepost.drivers.serial.common.status_updates import StatusUpdates
 from gatepost.drivers.serial.nonin import formats as nonin
@@ -130,7 +130,7 @@ def spot_reading(spot: nonin.SpotCheck) -> Reading:
     reading = _reading(spo2, pulse_rate, why, [], spot.smartpoint, spot.low_battery)
     reading.device_time = spot.device_time
     if spot.from_memory:
-        reading.flags = ("from-memory", *reading.flags)
+        reading.flags = (FROM_MEMORY, *reading.flags)
     if reading.device_time is None:
         reading.flags = (*reading.flags, "device_time:not-set")
     return reading

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Reply
+from gatepost.drivers.reading import BAD, FROM_MEMORY, GOOD, Faults, Reading, Reply
 from gatepost.drivers.serial.common.line_splitter import LineSplitter
 from gatepost.drivers.serial.common.memory_dump import MemoryDump
 from gatepost.drivers.serial.onetouch import lines
 
 LONGEST_LINE = 128
-FROM_MEMORY = "from-memory"
 COMMENTS = {
     "01": "not-enough-food", "02": "too-much-food", "03": "mild-exercise", "04": "hard-exercise", "05": "medication",
     "06": "stress", "07": "illness", "08": "feels-hypo", "09": "menses", "10": "vacation", "11": "other",
