@@ -45,6 +45,7 @@ from gatepost.agent.settings.trial.trial import SettingsTrial
 from gatepost.agent.settings_applier import SettingsApplier
 from gatepost.agent.status_report import StatusReport
 from gatepost.agent.store import Store
+from gatepost.agent.store.schema import DATABASE
 from gatepost.agent.uplink.broker_discovery import BrokerDiscovery
 from gatepost.agent.uplink.context import UplinkContext
 from gatepost.agent.uplink.manager import BrokerManager
@@ -60,7 +61,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gatepost")
 
-DATABASE = "gatepost.db"
 AUDIT = "audit.log"
 STOP_WITHIN = 4.7  # seconds in which the agent is gone after SIGTERM,
 STORE_LEFT = 1.8  # of which what is stored last may always take so many

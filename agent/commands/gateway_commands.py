@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 from msgspec import Meta
@@ -11,6 +11,7 @@ from msgspec import Meta
 from gatepost.agent.commands.expiry import parse_time
 from gatepost.agent.core.command_names import GatewayCommandName
 from gatepost.agent.devices.builtin_commands import AcceptedCommand
+from gatepost.agent.settings.model import LogLevel
 from gatepost.drivers.driver import Command
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -23,7 +24,7 @@ class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SetLogLevel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    level: Literal["debug", "info", "warning", "error"]
+    level: LogLevel
 
 
 class OneBroker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -38,6 +38,7 @@ Bytes = Annotated[int, Meta(ge=0, extra={"unit": "size"}, description="a size: 6
 DatabaseBytes = Annotated[int, Meta(ge=65536, extra={"unit": "size"})]
 PerSecond = Annotated[float, Meta(ge=0, extra={"unit": "rate"}, description="a rate: 20/s, 5/m")]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+LogLevel = Literal["debug", "info", "warning", "error"]
 Label = Annotated[str, Meta(max_length=64)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[int, Meta(ge=1)]
@@ -378,9 +379,7 @@ class FleetSettings(_Section, frozen=True):
 
 
 class LoggingSettings(_Section, frozen=True):
-    level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="lowest severity that is logged")
-    ] = "info"
+    level: Annotated[LogLevel, Meta(description="lowest severity that is logged")] = "info"
     format: Annotated[Literal["text", "json"], Meta(description="lines for people or for programs")] = "text"
 
 

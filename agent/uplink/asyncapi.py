@@ -20,8 +20,8 @@ from gatepost.agent.uplink.formats.interface import (
     FormatChannel,
     PayloadFormat,
 )
+from gatepost.agent.uplink.mqtt.endpoint import PORTS
 
-PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 MQTT_BINDING = "0.2.0"
 BATCH_SCHEMA: dict[str, Any] = {
     "type": "object",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from gatepost.agent.api.auth.principal import EVERY_TOPIC, RANK, Principal, Role
 from gatepost.agent.api.auth.tokens import WRONG
@@ -24,7 +24,7 @@ LONGEST = 16384  # octets of a token
 JWKS_MOST = 1 << 20  # octets of a key set
 KEY_LEAST = 32  # octets of an HS256 secret (RFC 7518, section 3.2)
 FAMILY = {"RS256": "RSA", "ES256": "EC"}
-ROLES: tuple[Role, ...] = ("viewer", "operator", "admin")
+ROLES: tuple[Role, ...] = get_args(Role)
 HINT = "get a new one from your identity provider"
 
 

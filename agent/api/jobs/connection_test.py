@@ -10,7 +10,7 @@ import secrets
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 import orjson
@@ -32,7 +32,7 @@ from gatepost.agent.uplink.topics import BrokerTopics
 
 StepName = Literal["dns", "tcp", "tls", "connect", "subscribe", "publish"]
 StepState = Literal["ok", "failed", "skipped", "none", "unknown"]
-STEPS: tuple[StepName, ...] = ("dns", "tcp", "tls", "connect", "subscribe", "publish")
+STEPS: tuple[StepName, ...] = get_args(StepName)
 
 WHOLE = 25.0  # seconds for a test,
 STEP = 8.0  # and for each step of it

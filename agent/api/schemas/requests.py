@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from gatepost.agent.settings.model import Name
+from gatepost.agent.api.auth.principal import Role
+from gatepost.agent.settings.model import LogLevel, Name
 from gatepost.agent.uplink.carried.carried_message import CarriedMessage
 
 Limit = Annotated[int, Meta(ge=1, le=1000, description="a number from 1 to 1000")]
@@ -89,7 +90,7 @@ class CarriedReadings(Struct, frozen=True, forbid_unknown_fields=True):
 class LogQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Lines of the agent's own log, the newest `limit` of them; with `follow` live ones after them."""
 
-    level: Literal["debug", "info", "warning", "error"] = "debug"
+    level: LogLevel = "debug"
     device: Which | None = None
     grep: Annotated[str | None, Meta(description="only lines with this text, in upper or lower case")] = None
     limit: Limit = 200
@@ -155,7 +156,6 @@ class CommandBody(Struct, frozen=True):
     parameters: dict[str, Any] = {}
 
 
-Role = Literal["viewer", "operator", "admin"]
 Filters = Annotated[list[Annotated[str, Meta(max_length=1024)]], Meta(max_length=64, description="MQTT topic filters")]
 
 

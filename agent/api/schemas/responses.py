@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+from gatepost.agent.api.auth.principal import Role, TokenRole
 from gatepost.agent.api.schemas.carried_responses import CarriedProgress as CarriedProgress
 from gatepost.agent.api.schemas.carried_responses import OwedMessages as OwedMessages
 from gatepost.agent.api.schemas.carried_responses import OwedRanges as OwedRanges
 from gatepost.agent.api.schemas.carried_responses import ReceiptTaken as ReceiptTaken
+from gatepost.agent.commands.model import Status
 from gatepost.agent.core.views import BrokerView as BrokerView
 from gatepost.agent.core.views import CommandView as CommandView
 from gatepost.agent.core.views import DeviceView as DeviceView
@@ -217,7 +219,7 @@ class CommandOutcome(TypedDict):
 
     id: str
     command: str
-    status: Literal["accepted", "done", "failed", "rejected", "outcome-unknown"]
+    status: Status
     timestamp: str
     result: Any
     error: ErrorDetail | None
@@ -292,7 +294,7 @@ class TokenView(TypedDict):
 
     id: str
     name: str
-    role: Literal["viewer", "operator", "admin", "device"]
+    role: TokenRole
     created: str
     expires: str | None
     used: str | None
@@ -316,7 +318,7 @@ class SessionView(TypedDict):
     """`csrf` goes with every request of a page that changes something, as X-CSRF-Token; `kiosk`: a board."""
 
     name: str
-    role: Literal["viewer", "operator", "admin"]
+    role: Role
     publish: list[str]
     subscribe: list[str]
     csrf: str | None
@@ -330,7 +332,7 @@ class SignedOut(TypedDict):
 class LoginSessionView(TypedDict):
     id: str
     name: str
-    role: Literal["viewer", "operator", "admin"]
+    role: Role
     address: str
     token: str | None
     opened: str
@@ -348,7 +350,7 @@ class SessionEnded(TypedDict):
 
 class LoginCode(TypedDict):
     code: str
-    role: Literal["viewer", "operator", "admin"]
+    role: Role
     kiosk: bool
     seconds: float
 

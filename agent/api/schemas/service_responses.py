@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypedDict
 
+from gatepost.agent.settings.model import LogLevel
+from gatepost.agent.settings.trial.record import TrialReason, TrialState
+
 
 class SettingsSchema(TypedDict):
     schema: dict[str, Any]
@@ -13,14 +16,14 @@ class TrialView(TypedDict):
     """A change of settings on trial. `left` in seconds; `ended`: when it was over; `reason`: why it was reverted."""
 
     id: str
-    state: Literal["trying", "confirmed", "reverted"]
+    state: TrialState
     by: str
     changed: list[str]
     began: str
     until: str
     left: float
     ended: str | None
-    reason: Literal["not-confirmed", "asked", "restarted", "not-applied"] | None
+    reason: TrialReason | None
 
 
 class TrialList(TypedDict):
@@ -55,7 +58,7 @@ class LogLineView(TypedDict):
     """A line of the agent's own log; `device` and `broker` are who it is about, null = neither."""
 
     time: str
-    level: Literal["debug", "info", "warning", "error"]
+    level: LogLevel
     logger: str
     device: str | None
     broker: str | None
