@@ -17,13 +17,6 @@ INVALID, QUESTIONABLE, UNAVAILABLE, CALIBRATING, TEST, DEMO = 0x8000, 0x4000, 0x
 _OWN: Mapping[int, Meaning] = {
     149538: Meaning("pulse_oximetry", "heart_rate", ("source-pleth",)),
     192741: Meaning("blood_pressure", "heart_rate", ("source-nibp",)),
-    150364: Meaning("body_temperature", "temperature"),
-    150085: Meaning("invasive_pressure", "systolic", ("site-cvp",), True),
-    150086: Meaning("invasive_pressure", "diastolic", ("site-cvp",), True),
-    **{
-        153609 + i: Meaning("invasive_pressure", name, ("site-icp",), True)
-        for i, name in enumerate(("systolic", "diastolic", "mean"))
-    },
 }
 _OWN_CURVES: Mapping[int, tuple[str, str]] = {
     131395: ("ecg", "V"), 150084: ("invasive_pressure", "pressure"), 150044: ("invasive_pressure", "pressure"),

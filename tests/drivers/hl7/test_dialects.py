@@ -176,3 +176,8 @@ def test_the_loinc_codes_are_those_of_the_catalogue():
         known = METRICS[meaning.metric].value(meaning.value)
         assert known is not None
         assert code in (*known.loinc, "8889-8")  # the pulse of an oximeter
+
+
+def test_a_pressure_in_the_skull_may_be_below_zero():
+    (reading,) = read("NM|153611^MDC_PRESS_INTRA_CRAN_MEAN^MDC|1.1.8.153611|-2|266016^MDC_DIM_MMHG^MDC|||||R")
+    assert (reading.metric, reading.values, reading.flags) == ("invasive_pressure", {"mean": -2}, ("site-icp",))
