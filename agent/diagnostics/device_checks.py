@@ -53,6 +53,7 @@ def _online(view: DeviceView, about: str, now: datetime, carrier: bool) -> Itera
     driver = view["driver"]
     faults = _faults(view)
     mapped = driver == "mqtt"
+    there = "its port is open" if view["port"] else "it is connected"
     quiet, usual = view["quiet_for"], view["usual_gap"]
     if misunderstood := _misunderstood(view, sum(faults.values()), now):
         yield finding_of(
@@ -69,8 +70,8 @@ def _online(view: DeviceView, about: str, now: datetime, carrier: bool) -> Itera
             "device-quiet",
             about,
             f"nothing came for {_span(quiet)}",
-            f"its port is open, and it usually says something every {_span(usual)}",
-            "is it switched on, and is its cable plugged in at both ends?",
+            f"{there}, and it usually says something every {_span(usual)}",
+            "is it switched on, and is its cable plugged in at both ends?" if view["port"] else "is it switched on?",
         )
     elif not view["monitoring"]:
         reason = view["message"] or "reporting was stopped by a command"
@@ -80,7 +81,7 @@ def _online(view: DeviceView, about: str, now: datetime, carrier: bool) -> Itera
         yield finding_of(
             "device-no-reading",
             about,
-            "it is connected and no reading has come" if mapped else "its port is open and no reading has come",
+            f"{there} and no reading has come",
             _counted(faults, view)
             or ("" if mapped else "it is switched off, waits for a measurement, or speaks at another speed"),
             UNTAKEN if mapped else f"is the driver right? `gatepost drivers {driver}` shows its line settings",

@@ -248,6 +248,11 @@ async def test_a_device_that_went_quiet(app):
     finding = (await told(app))["warning", "device oximeter-1"]
     assert finding.what == "nothing came for 3 min"
     assert "every 1.0 s" in finding.why
+    assert "cable" in finding.do
+    state["port"] = None  # over Bluetooth or MQTT
+    finding = (await told(app))["warning", "device oximeter-1"]
+    assert finding.why.startswith("it is connected, ")
+    assert "cable" not in finding.do
     state.update(quiet_for=180.0, usual_gap=None)
     assert await findings(app) == []
 

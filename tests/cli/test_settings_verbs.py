@@ -87,6 +87,19 @@ def test_config_names_the_line_of_each_key(gatepost, settings):
     assert {"key": "store.keep", "value": "7d", "origin": "default"} in told
 
 
+def test_config_of_one_key_and_those_below_it(gatepost, settings):
+    path = settings(GOOD)
+    told = json.loads(gatepost("config", "devices.probe", "--config", path, "--json").out)["settings"]
+    assert {"devices.probe.port", "devices.probe.driver"} <= {line["key"] for line in told}
+    assert all(line["key"].startswith("devices.probe.") for line in told)
+    shown = gatepost("config", "store.keep", "--config", path).out
+    assert "store.keep" in shown
+    assert "store.max_size" not in shown
+    missing = gatepost("config", "devices.prob", "--config", path)
+    assert missing.code == 1
+    assert "there is no setting devices.prob" in missing.err
+
+
 def test_config_and_drivers_are_separated_by_tabs_where_there_is_no_terminal(gatepost, settings, monkeypatch):
     monkeypatch.delenv("COLUMNS")
     path = settings(GOOD)

@@ -11,10 +11,14 @@ import typer
 from gatepost.agent.cli import default_config
 from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connected, load_settings
 from gatepost.agent.cli.support.output import complain, say, say_json, screen, table
+from gatepost.agent.core.errors import NotFound
 from gatepost.agent.process.exits import ExitCode
 
 
 def config_verb(
+    key: Annotated[
+        str | None, typer.Argument(help="Only this key and those below it, such as brokers.hospital; default: all.")
+    ] = None,
     running: Annotated[
         bool, typer.Option("--running", help="Ask the agent for the settings in force instead of reading the files.")
     ] = False,
@@ -33,6 +37,7 @@ def config_verb(
     \b
     Example:
       gatepost config --config /etc/gatepost/gatepost.yaml
+      gatepost config devices.oximeter-1
       gatepost config --schema > gatepost.schema.json
     """
     if schema:
@@ -55,6 +60,10 @@ def config_verb(
             complain("the settings are invalid", "`gatepost config --running` shows what the agent runs with")
             raise typer.Exit(ExitCode.SETTINGS)
         lines = shown(loaded.settings, loaded.origins)
+    if key is not None:
+        lines = [line for line in lines if f"{line['key']}.".startswith(f"{key}.")]
+        if not lines:
+            raise NotFound(f"there is no setting {key}", "`gatepost config` lists them")
     if json:
         say_json({"settings": lines})
     else:
