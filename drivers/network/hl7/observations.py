@@ -26,13 +26,14 @@ from gatepost.drivers.reading import BAD, GOOD, Reading, iso_time
 from gatepost.drivers.value_groups import ValueGroup
 
 ALARM_SYSTEM = "MDIL-ALERT"
+CONTROL_MARKS = frozenset({"1", "2"})  # MSH-16 of chemistry analysers: a calibration, a control
 CONTROL_ORDERS = frozenset({"LQC", "CAL", "PRF"})  # controls, calibrations, samples of a proficiency test
 NO_RESULT = frozenset("DINOWX")  # status (table 0085): deleted, pending, not asked for, ordered, wrong, none
 # Marks of OBX-8 as IHE PCD-01 has them: why there is no value, or what to think of it.
 NO_VALUE_MARKS = {"INV": "invalid", "NAV": "unavailable"}
 DOUBT_MARKS = {"QUES": "questionable", "CAL": "calibrating"}
 UNREAL_MARKS = {"DEMO": "demo", "TEST": "test-data"}
-ORDINARY_MARKS = frozenset({"", "N", *DOUBT_MARKS, *UNREAL_MARKS})
+ORDINARY_MARKS = frozenset({"", "N", "0", *DOUBT_MARKS, *UNREAL_MARKS})
 # Of a blood count: of the person, not of the blood; and a free text, in which people write names.
 OF_A_PERSON = frozenset({"age", "remark"})
 OF_A_PICTURE = re.compile(r"histogram|scattergram|\bline\b", re.IGNORECASE)  # where it begins, how long it is
@@ -88,8 +89,9 @@ def unreal_flags(message: ResultMessage, *items: Observation) -> tuple[str, ...]
     found = [flag for mark, flag in UNREAL_MARKS.items() if mark in marks]
     if message.processing in ("T", "D") and "test-data" not in found:
         found.append("test-data")
-    if message.processing == "Q" or any(item.service in CONTROL_ORDERS for item in items):
-        found.append(CONTROL)  # Q: of blood-count analysers
+    control = message.processing == "Q" or message.application_ack in CONTROL_MARKS
+    if control or any(item.service in CONTROL_ORDERS for item in items):
+        found.append(CONTROL)
     return tuple(found)
 
 

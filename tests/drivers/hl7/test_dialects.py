@@ -12,8 +12,8 @@ from gatepost.drivers.reading import Reading
 HEAD = "MSH|^~\\&|BC||||20260727124424||ORU^R01|7|P|2.3.1||||||UNICODE"
 
 
-def read(*items, service="00001", options=None):
-    lines = [HEAD, "PID|1||4711||Doe^Jane", f"OBR|1|||{service}", *(f"OBX|1|{item}" for item in items)]
+def read(*items, service="00001", options=None, head=HEAD):
+    lines = [head, "PID|1||4711||Doe^Jane", f"OBR|1|||{service}", *(f"OBX|1|{item}" for item in items)]
     decoder = Hl7Monitor(msgspec.convert(options or {}, Hl7Options)).decoder()
     return [item for item in decoder.feed(f"\x0b{chr(13).join(lines)}\r\x1c\r".encode()) if isinstance(item, Reading)]
 
@@ -181,3 +181,14 @@ def test_the_loinc_codes_are_those_of_the_catalogue():
 def test_a_pressure_in_the_skull_may_be_below_zero():
     (reading,) = read("NM|153611^MDC_PRESS_INTRA_CRAN_MEAN^MDC|1.1.8.153611|-2|266016^MDC_DIM_MMHG^MDC|||||R")
     assert (reading.metric, reading.values, reading.flags) == ("invasive_pressure", {"mean": -2}, ("site-icp",))
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags"), [("0", ()), ("", ()), ("NE", ()), ("1", ("quality-control",)), ("2", ("quality-control",))]
+)
+def test_controls_of_a_chemistry_analyser_are_no_patients(kind, flags):
+    (reading,) = read(
+        "NM|0|WBC|7.1|10*9/L|4.0-10.0|0|0|0|",
+        head=f"MSH|^~\\&|Mindray|BS-200|||20250101||ORU^R01|1|P|2.3.1||||{kind}||ASCII",
+    )
+    assert (reading.values, reading.flags) == ({"wbc": 7.1}, flags)
