@@ -9,7 +9,7 @@ from gatepost.agent.api.http.server import ApiServer
 from gatepost.client import AsyncGatewayClient, BadInput, GatewayClient, GatewayError, NoAgent, NotAuthenticated, live
 from gatepost.client.live import EventStream
 from gatepost.client.place import AgentAddress
-from tests.api.remote import free_port
+from tests.support.ports import free_port
 
 RECEIVED = "device.data.received"
 

@@ -21,10 +21,11 @@ from gatepost.client import (
     Unavailable,
 )
 from gatepost.client.errors import refused
-from tests.api.remote import free_port, listening
+from tests.api.remote import listening
 from tests.api.test_client import call
 from tests.api.test_tcp import write_certificate
 from tests.support.failing import failing
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 KINDS = [GatewayClient, AsyncGatewayClient]

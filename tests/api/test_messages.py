@@ -24,8 +24,9 @@ from gatepost.agent.uplink.message_log import (
 )
 from tests.api.real import running, written
 from tests.support.clock import HandClock
+from tests.support.ports import free_port
 from tests.support.waiting import until
-from tests.uplink.broker import Mosquitto, free_port
+from tests.uplink.broker import Mosquitto
 from tests.uplink.broker import running as broker_running
 from tests.uplink.gateway import listening
 

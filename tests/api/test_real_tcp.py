@@ -10,9 +10,9 @@ import msgspec
 import yaml
 
 from tests.api.real import running, written
-from tests.api.remote import free_port
 from tests.api.test_tcp import write_certificate
 from tests.support.http import PLAIN
+from tests.support.ports import free_port
 
 
 async def asked(url, headers, **options):

@@ -18,7 +18,7 @@ from gatepost.agent.api.http import refusal_delay
 from gatepost.agent.api.routes import ROUTES, document_routes
 from gatepost.agent.api.schemas.openapi import document
 from tests.api.real import running, written
-from tests.api.remote import free_port
+from tests.support.ports import free_port
 
 schemathesis = pytest.importorskip("schemathesis")
 from schemathesis.checks import CHECKS, load_all_checks  # noqa: E402

@@ -20,12 +20,7 @@ from gatepost.agent.core.errors import ListenWrong
 from gatepost.agent.core.tcp_sockets import bind
 from gatepost.agent.settings.model import ApiSettings, ApiTls
 from tests.support.http import PLAIN
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from tests.support.ports import free_port
 
 
 def write_certificate(directory, name="localhost"):

@@ -13,7 +13,8 @@ import pytest
 
 from gatepost.drivers.testing.pty import PtyTwin
 from tests.integration.rig import Agent, Lines, agent, lines, settings_for, twin
-from tests.uplink.broker import Mosquitto, free_port, running
+from tests.support.ports import free_port
+from tests.uplink.broker import Mosquitto, running
 
 from .webdriver import CHROMEDRIVER, CHROMIUM, Browser, Window, browsing, chromium
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.uplink.broker import free_port
+from tests.support.ports import free_port
 
 from .conftest import PICTURES, go, sign_in
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import httpx
 
-from tests.uplink.broker import free_port
+from tests.support.ports import free_port
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CHROMEDRIVER = shutil.which("chromedriver")

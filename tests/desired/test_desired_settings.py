@@ -18,8 +18,9 @@ from tests.api.real import running
 from tests.desired.box import LONG, ROOT, SIGNER, Fleet, fleet, level, settings, signed
 from tests.desired.signing import GATEWAY, FleetSigner
 from tests.support.clock import HandClock
+from tests.support.ports import free_port
 from tests.support.waiting import until
-from tests.uplink.broker import MOSQUITTO, Mosquitto, free_port
+from tests.uplink.broker import MOSQUITTO, Mosquitto
 from tests.uplink.broker import running as serving
 from tests.uplink.gateway import listening
 

@@ -24,8 +24,10 @@ from gatepost.drivers.serial.contec.v7_twin import a_night
 from gatepost.drivers.serial.port.link import SerialLink
 from gatepost.drivers.testing.pty import PtyTwin
 from tests.devices.fakes import execute
+from tests.support.waiting import until
 
 REGISTRY = Registry.installed()
+LONG = 60.0  # seconds: it may take long on a busy machine
 STREAMS = [
     ("nonin", {}),
     ("nonin", {"format": 1}),
@@ -58,13 +60,6 @@ async def test_from_a_pty_to_readings(name, options, tmp_path, eventually):
         await eventually(lambda: sum(isinstance(item, Reading) and not item.waveform for item in heard) >= 5)
         await link.close()
     assert all(item.quality != "bad" for item in heard if isinstance(item, Reading))
-
-
-async def until(true):
-    """For what may take long on a busy machine."""
-    async with asyncio.timeout(60):
-        while not true():
-            await asyncio.sleep(0.005)
 
 
 class House:
@@ -132,11 +127,12 @@ async def test_stored_records_reach_the_log_once_however_often_the_agent_is_stop
                 await until(
                     lambda house=house, enough=enough: (
                         house.store.head >= enough or house.view("o").get("stored_records") == "read"
-                    )
+                    ),
+                    LONG,
                 )
         async with House(tmp_path) as house:
             await house.devices.apply({"o": DeviceSettings(port=str(twin.path), **device)})
-            await until(lambda: house.view("o").get("stored_records") == "read")
+            await until(lambda: house.view("o").get("stored_records") == "read", LONG)
             again = await execute(house.devices, "o", "read_stored", {})
             assert again["new_records"] == 0
             records = await house.records()

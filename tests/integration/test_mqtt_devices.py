@@ -16,7 +16,8 @@ import pytest
 import pytest_asyncio
 
 from gatepost.client import ApiCall, GatewayError
-from tests.listener.rig import MQTT_5, RawClient, free_port
+from tests.listener.rig import MQTT_5, RawClient
+from tests.support.ports import free_port
 from tests.uplink.broker import Authority, running
 
 from .rig import GATEPOST, LATEST, Agent, Listener, Mosquitto, agent, listening, settings_for, until

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,15 +38,10 @@ from gatepost.agent.listener.wire import PacketSplitter
 from gatepost.agent.settings.model import DeviceSettings, ListenerSettings, StoreSettings
 from gatepost.agent.store import Store
 from gatepost.drivers.driver import Registry
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 GATEWAY = "gw"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class FakeToken(NamedTuple):
@@ -274,4 +268,4 @@ class RawClient:
         await self.closed()
 
 
-__all__ = ["MQTT_3", "MQTT_5", "ListenerRig", "RawClient", "free_port"]
+__all__ = ["MQTT_3", "MQTT_5", "ListenerRig", "RawClient"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,15 @@ from gatepost.agent.listener.packets import ConnectPacket, PublishPacket, Signal
 from gatepost.agent.listener.properties import DISCONNECT, PINGRESP
 from gatepost.agent.listener.websocket import WebSocketLayer
 from gatepost.agent.listener.wire import StreamOver
-from tests.listener.rig import MQTT_3, MQTT_5, ListenerRig, free_port
+from tests.listener.rig import MQTT_3, MQTT_5, ListenerRig
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 HANDSHAKE = (
     b"GET /mqtt HTTP/1.1\r\nHost: gw\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
 )
 BOTH = pytest.mark.parametrize("version", [MQTT_3, MQTT_5])
-
-
-async def until(true: Callable[[], Any], timeout: float = 5.0) -> Any:
-    async with asyncio.timeout(timeout):
-        while not (value := true()):
-            await asyncio.sleep(0.005)
-    return value
 
 
 @pytest.mark.parametrize(

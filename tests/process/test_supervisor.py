@@ -3,12 +3,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
 
 import pytest
 
 from gatepost.agent.core.errors import UplinkError
 from gatepost.agent.process.supervisor import LONGEST_PAUSE, STEADY_AFTER, Supervisor, TaskState
+from tests.support.waiting import until
 
 LOG = logging.getLogger("test.supervisor")
 BOUND = 5.0
@@ -35,12 +35,6 @@ class UpperEnd(random.Random):
 
 def supervisor(time: Time, rng: random.Random | None = None) -> Supervisor:
     return Supervisor(LOG, rng or UpperEnd(), sleep=time.sleep, monotonic=time.monotonic)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(BOUND):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 async def test_a_failing_task_is_named_and_starts_again(caplog: pytest.LogCaptureFixture) -> None:

@@ -21,9 +21,10 @@ from gatepost.agent.uplink.carried.carried_message import (
     carried,
 )
 from gatepost.agent.uplink.formats.interface import OutgoingMessage
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
-from .broker import Mosquitto, free_port, running
+from .broker import Mosquitto, running
 from .gateway import Gateway, gateway, listening
 
 PARCEL = "ab" * 32

@@ -37,12 +37,6 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def broker(tmp_path: Path) -> AsyncIterator[Mosquitto]:
-    async with running(Mosquitto(tmp_path / "mosquitto", persistence=True)) as one:
-        yield one
-
-
-@pytest.fixture
 async def gw(tmp_path: Path) -> AsyncIterator[Gateway]:
     async with gateway(tmp_path / "state") as one:
         one.context = replace(one.context, profiles={"d": DeviceProfile("nonin", commands=("read_now",))})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -13,7 +11,7 @@ from gatepost.agent.uplink import acknowledgements, broker_link, link_tasks, sub
 from tests.support.waiting import until
 
 from .broker import CONNECT, PUBLISH, SUBSCRIBE, FakeBroker, Peer, packet, publish_id
-from .gateway import Gateway, gateway
+from .gateway import Gateway
 
 COMMANDS, BROADCAST = "gateways/gw/commands", "organizations/org/broadcast"
 EVERY_DEVICE, OWN_DEVICES = "devices/+/commands", "gateways/gw/devices/+/commands"
@@ -23,12 +21,6 @@ EVERY_DEVICE, OWN_DEVICES = "devices/+/commands", "gateways/gw/devices/+/command
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_tasks, "FIRST_RETRY", 0.02)
     monkeypatch.setattr(link_tasks, "LONGEST_RETRY", 0.05)
-
-
-@pytest.fixture
-async def gw(tmp_path: Path) -> AsyncIterator[Gateway]:
-    async with gateway(tmp_path / "state") as one:
-        yield one
 
 
 class Strict(FakeBroker):

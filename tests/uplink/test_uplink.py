@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,11 @@ from gatepost.agent.core.errors import NotConnected, NotTaken, UplinkError
 from gatepost.agent.settings.model import BacklogSettings, BrokerSettings, RouteRule, SecretRef, TlsSettings
 from gatepost.agent.uplink import broker_link, link_tasks
 from tests.support.failing import failing
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
-from .broker import Authority, FakeBroker, Mosquitto, free_port, running
-from .gateway import Gateway, gateway, listening
+from .broker import Authority, FakeBroker, Mosquitto, running
+from .gateway import Gateway, listening
 
 
 @pytest.fixture(autouse=True)
@@ -24,18 +24,6 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broker_link, "RETRY_LATER", 0.02)
     monkeypatch.setattr(broker_link, "RETRY_TAKEN_OVER", 0.02)
     monkeypatch.setattr(link_tasks, "FIRST_RETRY", 0.02)
-
-
-@pytest.fixture
-async def broker(tmp_path: Path) -> AsyncIterator[Mosquitto]:
-    async with running(Mosquitto(tmp_path / "mosquitto", persistence=True)) as one:
-        yield one
-
-
-@pytest.fixture
-async def gw(tmp_path: Path) -> AsyncIterator[Gateway]:
-    async with gateway(tmp_path / "state") as one:
-        yield one
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1", "auto"])

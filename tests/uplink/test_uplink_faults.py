@@ -16,7 +16,7 @@ from tests.store.conftest import database
 from tests.support.waiting import until
 
 from .broker import CONNECT, PUBLISH, SUBSCRIBE, FakeBroker, Peer, packet, publish_id
-from .gateway import Gateway, gateway
+from .gateway import Gateway
 
 
 class Journal(FakeBroker):
@@ -91,12 +91,6 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_tasks, "FIRST_RETRY", 0.02)
     monkeypatch.setattr(poison_messages, "QUIET", 0.05)
     monkeypatch.setattr(acknowledgements, "FIRST_PAUSE", 0.02)
-
-
-@pytest.fixture
-async def gw(tmp_path: Path) -> Any:
-    async with gateway(tmp_path / "state") as one:
-        yield one
 
 
 async def test_cut_off_at_random_nothing_is_lost_and_ids_are_kept(gw: Gateway) -> None:

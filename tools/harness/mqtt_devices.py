@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import json
 import random
-import socket
 import sqlite3
 import ssl
 import subprocess
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from gatepost.agent.store.model import whole_body
-from tools.harness.mosquitto import Mosquitto
+from tools.harness.mosquitto import Mosquitto, free_port
 from tools.harness.program import Program, agent
 from tools.harness.rig import BROKER, INFLIGHT, quantile
 
@@ -217,9 +216,7 @@ def main() -> None:
     parser.add_argument("--tls", action="store_true", help="the devices connect with TLS")
     parser.add_argument("--broker", action="store_true", help="what is stored is forwarded to a mosquitto, too")
     options = parser.parse_args()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="gatepost-") as name:
         folder = Path(name)
         settings: dict[str, Any] = {

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from tests.browser.webdriver import Browser, Window, browsing, chromium
-from tests.uplink.broker import free_port
+from tests.support.ports import free_port
 from tools.harness.rig import Rig, quantile
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.browser.webdriver import Window, browsing, chromium
 from tests.integration.rig import agent, settings_for
-from tests.uplink.broker import free_port
+from tests.support.ports import free_port
 from tools.harness.history import fill
 from tools.harness.proc import usage
 

@@ -11,7 +11,6 @@ import argparse
 import json
 import random
 import shutil
-import socket
 import sqlite3
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from typing import Any
 from tools.harness import mqtt_writers, program
 from tools.harness.account import Arrivals, Window, holes, key_at, superseded, unexplained
 from tools.harness.helper import Helper, HelperFailed, end_cleanly_when_asked
-from tools.harness.mosquitto import Mosquitto
+from tools.harness.mosquitto import Mosquitto, free_port
 from tools.harness.state_faults import StateFaults
 from tools.harness.state_files import small_disk
 from tools.harness.tap import HOT
@@ -417,12 +416,6 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             shutil.rmtree(folder, ignore_errors=True)
     return 1 if wrong else 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _table(ledger: dict[str, Any], indent: int = 0) -> str:

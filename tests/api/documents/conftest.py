@@ -12,8 +12,8 @@ from websockets.asyncio.client import connect
 
 from gatepost.agent.app import App
 from tests.api.real import running, written
-from tests.api.remote import free_port
 from tests.support.http import PLAIN
+from tests.support.ports import free_port
 from tests.support.waiting import until
 from tests.uplink.broker import Mosquitto
 from tests.uplink.broker import running as broker_running

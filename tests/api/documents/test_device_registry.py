@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from tests.api.documents.conftest import gateway_with, until_answered
-from tests.api.remote import free_port
+from tests.support.ports import free_port
 
 REGISTER = "/devices/register"
 

@@ -23,16 +23,11 @@ from gatepost.drivers.network.listen_address import ListenAddress, allows, parse
 from gatepost.drivers.network.listener import MAX_CONNECTIONS, MAX_OF_ONE_ADDRESS
 from gatepost.drivers.network.twin_client import TcpTwin
 from tests.devices.fakes import QUICK, MemoryStore
+from tests.support.ports import free_port
 from tests.support.waiting import until
 from tests.uplink.broker import Authority
 
 HOST = "127.0.0.1"
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind((HOST, 0))
-        return one.getsockname()[1]
 
 
 class Ward:
