@@ -37,6 +37,7 @@ from gatepost.agent.uplink.topic_subscriptions import TopicSubscriptions
 from gatepost.drivers.driver import Registry
 from gatepost.drivers.recording import RecordingHeader
 from tests.support.clock import HandClock
+from tests.support.waiting import until
 
 START = 1_795_000_000_000_000  # microseconds: 2026-11-18
 
@@ -318,9 +319,7 @@ class FakeApp:
         )
         app.store.backlog.set_brokers(app.settings.brokers)
         app._tasks = [asyncio.create_task(run()) for run in app.store.background_tasks().values()]
-        async with asyncio.timeout(10):  # the brokers' positions are written first: figures start from rest
-            while not app.store.writer.commits:
-                await asyncio.sleep(0.005)
+        await until(lambda: app.store.writer.commits)  # brokers' positions are written first: figures start from rest
         app.audit = await AuditLog.open(
             directory / "audit.log", app.clock, app.store.key_value.get, app.store.key_value.put
         )

@@ -291,9 +291,7 @@ async def test_cancelling_the_caller_cancels_no_command(office: Office) -> None:
     with pytest.raises(asyncio.CancelledError):
         await caller
     office.room.gate.set()
-    async with asyncio.timeout(BOUND):
-        while not office.sent:
-            await asyncio.sleep(0.001)
+    await until(lambda: office.sent)
     assert office.answers[0]["status"] == "done"
 
 

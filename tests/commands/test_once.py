@@ -13,6 +13,7 @@ from gatepost.agent.settings.model import BrokerSettings
 from gatepost.agent.store.command_ledger import DAY, CommandLedger, LedgerEntry
 from gatepost.agent.store.database import Database
 from tests.support.clock import HandClock
+from tests.support.waiting import until
 
 from .helpers import BOUND, T0, Office, settings
 
@@ -109,8 +110,7 @@ async def test_an_answer_under_way_is_not_sent_a_second_time(office: Office) -> 
     office.slow = asyncio.Event()
     asked = asyncio.ensure_future(office.ask(READ))
     async with asyncio.timeout(BOUND):
-        while not office.sent:
-            await asyncio.sleep(0.001)
+        await until(lambda: office.sent)
         resumed = asyncio.ensure_future(office.dispatcher.resume("hospital"))
         while not await office.ledger.unanswered("mqtt:hospital"):
             await asyncio.sleep(0.001)
@@ -125,8 +125,7 @@ async def test_an_outcome_during_the_answer_accepted_is_told_after_it(office: Of
     office.room.lasting = asyncio.get_running_loop().create_future()
     asked = asyncio.ensure_future(office.ask({"id": "m", "command": "start_monitoring"}))
     async with asyncio.timeout(BOUND):
-        while not office.sent:
-            await asyncio.sleep(0.001)
+        await until(lambda: office.sent)
         office.room.lasting.set_result({"readings": 1})
         office.slow.set()
         assert (await asked).status == "accepted"

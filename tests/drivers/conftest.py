@@ -1,25 +1,8 @@
-"""Helpers of the driver tests: waiting for conditions, feeding in pieces."""
+"""Helpers of the driver tests: feeding in pieces."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-
 import pytest
-
-
-@pytest.fixture
-def eventually():
-    """`await eventually(condition)`: until it holds; fails after ten seconds."""
-
-    async def wait(condition: Callable[[], object], what: str = "the condition") -> None:
-        for _ in range(2000):
-            if condition():
-                return
-            await asyncio.sleep(0.005)
-        pytest.fail(f"{what} did not come true")
-
-    return wait
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ IDS = [f"{name}-{'-'.join(str(value) for value in options.values())}" for name, 
 
 
 @pytest.mark.parametrize(("name", "options"), STREAMS, ids=IDS)
-async def test_from_a_pty_to_readings(name, options, tmp_path, eventually):
+async def test_from_a_pty_to_readings(name, options, tmp_path):
     kind = REGISTRY.get(name)
     driver = kind(msgspec.convert(options, kind.options_type))
     decoder, heard = driver.decoder(), []
@@ -57,7 +57,7 @@ async def test_from_a_pty_to_readings(name, options, tmp_path, eventually):
         await link.open()
         for words in driver.on_open_bytes():
             await link.send(words)
-        await eventually(lambda: sum(isinstance(item, Reading) and not item.waveform for item in heard) >= 5)
+        await until(lambda: sum(isinstance(item, Reading) and not item.waveform for item in heard) >= 5)
         await link.close()
     assert all(item.quality != "bad" for item in heard if isinstance(item, Reading))
 
@@ -141,12 +141,12 @@ async def test_stored_records_reach_the_log_once_however_often_the_agent_is_stop
     assert len({record[key] for record in records}) == count
 
 
-async def test_a_scale_is_weighed_by_command_and_its_number_is_shown(tmp_path, eventually):
+async def test_a_scale_is_weighed_by_command_and_its_number_is_shown(tmp_path):
     async with PtyTwin(REGISTRY.get("mt-sics").twin(seed=1), tmp_path / "port") as twin, House(tmp_path) as house:
         await house.devices.apply(
             {"s": DeviceSettings(driver="mt-sics", port=str(twin.path), options={"interval": 0.2})}
         )
-        await eventually(lambda: house.view("s").get("serial_number") == "B021002593")
+        await until(lambda: house.view("s").get("serial_number") == "B021002593")
         result = await execute(house.devices, "s", "read_now", {"stable": True})
         assert result["quality"] == "good"
         assert result["reading_id"]

@@ -16,6 +16,7 @@ from gatepost.drivers.serial.port import open_port as ports
 from gatepost.drivers.serial.port.link import SerialLink
 from gatepost.drivers.serial.port.port_watch import PortWatch
 from tests.support.failing import failing
+from tests.support.waiting import until
 
 LINE = SerialSettings(9600)
 
@@ -109,11 +110,11 @@ def test_a_real_port_is_asked_for_its_line_settings(monkeypatch):
     assert (asked["bytesize"], asked["parity"], asked["stopbits"]) == (7, "E", 2)
 
 
-async def test_hears_and_speaks(port, ears, eventually):
+async def test_hears_and_speaks(port, ears):
     link = await ears.opened(port.path)
     assert link.is_open
     os.write(port.master, b"\x00\x11\x13\r\n\xff")  # nothing is translated or obeyed
-    await eventually(lambda: ears.data == b"\x00\x11\x13\r\n\xff")
+    await until(lambda: ears.data == b"\x00\x11\x13\r\n\xff")
     await link.send(b"\x03\x04\r\n\x80")
     assert os.read(port.master, 100) == b"\x03\x04\r\n\x80"
     await link.close()
@@ -121,28 +122,28 @@ async def test_hears_and_speaks(port, ears, eventually):
     assert ears.lost == []
 
 
-async def test_all_of_a_flood_arrives_in_order(port, ears, eventually):
+async def test_all_of_a_flood_arrives_in_order(port, ears):
     flood = os.urandom(1_000_000)
     link = await ears.opened(port.path)
     writer = threading.Thread(target=_write_all, args=(port.master, flood), daemon=True)
     writer.start()
-    await eventually(lambda: len(ears.data) == len(flood), "all octets")
+    await until(lambda: len(ears.data) == len(flood))
     writer.join()
     assert ears.data == flood
     await link.close()
 
 
-async def test_what_waits_in_a_pty_is_not_thrown_away(port, ears, eventually):
+async def test_what_waits_in_a_pty_is_not_thrown_away(port, ears):
     os.write(port.master, b"early\n")
     link = await ears.opened(port.path)
-    await eventually(lambda: ears.data == b"early\n")
+    await until(lambda: ears.data == b"early\n")
     await link.close()
 
 
-async def test_a_hang_up_is_told_once(port, ears, eventually):
+async def test_a_hang_up_is_told_once(port, ears):
     link = await ears.opened(port.path)
     port.hang_up()
-    await eventually(lambda: ears.lost)
+    await until(lambda: ears.lost)
     assert not link.is_open
     assert link.counters()["read-errors"] == 1
     with failing(LinkFailed, reason=Reason.IO):
@@ -151,7 +152,7 @@ async def test_a_hang_up_is_told_once(port, ears, eventually):
     assert [failure.reason for failure in ears.lost] == [Reason.IO]
 
 
-async def test_a_hang_up_while_sending_fails_the_send(port, ears, eventually):
+async def test_a_hang_up_while_sending_fails_the_send(port, ears):
     link = await ears.opened(port.path)
     sending = asyncio.create_task(link.send(b"x" * 1_000_000, timeout=10))
     await asyncio.sleep(0)
@@ -159,7 +160,7 @@ async def test_a_hang_up_while_sending_fails_the_send(port, ears, eventually):
     port.hang_up()
     with failing(LinkFailed, reason=Reason.IO):
         await sending
-    await eventually(lambda: ears.lost)
+    await until(lambda: ears.lost)
     await link.close()
 
 
@@ -172,7 +173,7 @@ async def test_nothing_is_told_after_close(port, ears):
     await link.close()  # again is harmless
 
 
-async def test_the_same_path_may_lead_to_another_port_next_time(port, ears, eventually, tmp_path):
+async def test_the_same_path_may_lead_to_another_port_next_time(port, ears, tmp_path):
     name = tmp_path / "usb-Some_Adapter-if00"
     other = Port()
     assert other.path != port.path
@@ -181,13 +182,13 @@ async def test_the_same_path_may_lead_to_another_port_next_time(port, ears, even
     await link.open()
     port.hang_up()
     name.unlink()
-    await eventually(lambda: ears.lost)
+    await until(lambda: ears.lost)
     with failing(LinkFailed, reason=Reason.MISSING):
         await link.open()
     name.symlink_to(other.path)
     await link.open()
     os.write(other.master, b"back")
-    await eventually(lambda: ears.data == b"back")
+    await until(lambda: ears.data == b"back")
     await link.close()
     other.hang_up()
 
@@ -232,7 +233,7 @@ async def test_impossible_line_settings(port, ears, line):
         await ears.link(port.path, line).open()
 
 
-async def test_pause_slows_the_far_end_and_resume_loses_nothing(port, ears, eventually):
+async def test_pause_slows_the_far_end_and_resume_loses_nothing(port, ears):
     flood = os.urandom(300_000)
     link = await ears.opened(port.path)
     assert link.can_pause
@@ -243,13 +244,13 @@ async def test_pause_slows_the_far_end_and_resume_loses_nothing(port, ears, even
     assert ears.data == b""
     assert writer.is_alive()  # it does not fit what the kernel holds
     link.resume()
-    await eventually(lambda: len(ears.data) > 10_000)
+    await until(lambda: len(ears.data) > 10_000)
     link.pause()
     held = len(ears.data)
     await asyncio.sleep(0.05)
     assert len(ears.data) == held
     link.resume()
-    await eventually(lambda: len(ears.data) == len(flood))
+    await until(lambda: len(ears.data) == len(flood))
     assert ears.data == flood
     writer.join()
     await link.close()
@@ -273,7 +274,7 @@ async def test_a_far_end_that_takes_nothing_times_the_send_out(port, ears):
     await link.close()
 
 
-async def test_an_open_that_hangs_is_given_up_and_its_port_not_leaked(port, ears, eventually, monkeypatch):
+async def test_an_open_that_hangs_is_given_up_and_its_port_not_leaked(port, ears, monkeypatch):
     release, started, closed = threading.Event(), [], []
     real_open, real_close = ports.open_port, ports.close_port
 
@@ -294,13 +295,13 @@ async def test_an_open_that_hangs_is_given_up_and_its_port_not_leaked(port, ears
             await link.open(timeout=0.05)
     assert len(started) == 1
     release.set()
-    await eventually(lambda: closed)
+    await until(lambda: closed)
     assert not closed[0].is_open
     await link.open()
     await link.close()
 
 
-async def test_a_cancelled_open_does_not_leak(port, ears, eventually, monkeypatch):
+async def test_a_cancelled_open_does_not_leak(port, ears, monkeypatch):
     release, closed = threading.Event(), []
     real_open, real_close = ports.open_port, ports.close_port
 
@@ -316,7 +317,7 @@ async def test_a_cancelled_open_does_not_leak(port, ears, eventually, monkeypatc
     with pytest.raises(asyncio.CancelledError):
         await opening
     release.set()
-    await eventually(lambda: closed)
+    await until(lambda: closed)
 
 
 async def test_a_close_that_hangs_does_not_hold_the_loop(port, ears, monkeypatch):
@@ -331,7 +332,7 @@ async def test_a_close_that_hangs_does_not_hold_the_loop(port, ears, monkeypatch
     await link.close()
 
 
-def test_a_silent_port_wakes_nobody(port, ears, eventually):
+def test_a_silent_port_wakes_nobody(port, ears):
     class Counting(asyncio.SelectorEventLoop):
         turns = 0
 
@@ -343,44 +344,44 @@ def test_a_silent_port_wakes_nobody(port, ears, eventually):
         loop = asyncio.get_running_loop()
         link = await ears.opened(port.path)
         os.write(port.master, b"x")
-        await eventually(lambda: ears.data)
+        await until(lambda: ears.data)
         await asyncio.sleep(0.1)  # the pause after the read is over
         before = loop.turns
         await asyncio.sleep(0.3)
         assert loop.turns - before <= 2  # the end of the sleep itself
         assert ears.lost == []
         os.write(port.master, b"y")
-        await eventually(lambda: ears.data == b"xy")
+        await until(lambda: ears.data == b"xy")
         await link.close()
 
     with asyncio.Runner(loop_factory=Counting) as runner:
         runner.run(scenario())
 
 
-async def test_a_socket_is_a_port_too(ears, eventually):
+async def test_a_socket_is_a_port_too(ears):
     server = socket.create_server(("127.0.0.1", 0))
     link = await ears.opened(f"socket://127.0.0.1:{server.getsockname()[1]}")
     far, _ = server.accept()
     far.sendall(b"at once")
-    await eventually(lambda: ears.data == b"at once")
+    await until(lambda: ears.data == b"at once")
     await link.send(b"hello")
     assert far.recv(100) == b"hello"
     far.close()
-    await eventually(lambda: ears.lost)
+    await until(lambda: ears.lost)
     await link.close()
     server.close()
 
 
-async def test_a_port_without_a_descriptor_is_read_by_a_thread(ears, eventually):
+async def test_a_port_without_a_descriptor_is_read_by_a_thread(ears):
     link = await ears.opened("loop://")
     await link.send(b"round")
-    await eventually(lambda: ears.data == b"round")
+    await until(lambda: ears.data == b"round")
     link.pause()
     await link.send(b" and round")
     await asyncio.sleep(0.05)
     assert ears.data == b"round"
     link.resume()
-    await eventually(lambda: ears.data == b"round and round")
+    await until(lambda: ears.data == b"round and round")
     await link.close()
     assert ears.lost == []
 
@@ -400,11 +401,9 @@ async def test_a_fault_in_whoever_listens_to_a_port_ends_that_port_only(port, ea
         for link in links:
             await link.open()
         os.write(other.master, b"1")
-        while not deaf.lost:
-            await asyncio.sleep(0.005)
+        await until(lambda: deaf.lost)
         os.write(port.master, b"2")
-        while ears.data != b"2":
-            await asyncio.sleep(0.005)
+        await until(lambda: ears.data == b"2")
         assert [error.reason for error in deaf.lost] == [Reason.IO]
         assert ears.lost == []
         for link in links:
@@ -421,8 +420,7 @@ async def test_a_port_that_cannot_be_watched_is_lost_and_not_deaf(port, ears):
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     link = await ears.opened(port.path, watch=FullWatch())
-    while not ears.lost:
-        await asyncio.sleep(0.005)
+    await until(lambda: ears.lost)
     assert str(ears.lost[0]).endswith("Too many open files")
     assert not link.is_open
     await link.close()

@@ -13,6 +13,7 @@ from gatepost.drivers.driver import SerialSettings
 from gatepost.drivers.link import LinkFailed, Reason
 from gatepost.drivers.serial.port.link import SerialLink
 from tests.support.failing import failing
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning")  # pyserial's own thread
 
@@ -59,22 +60,22 @@ def server():
     server.hang_up()
 
 
-async def test_it_sets_the_line_talks_and_notices_the_end(server, eventually):
+async def test_it_sets_the_line_talks_and_notices_the_end(server):
     heard, lost = bytearray(), []
     link = SerialLink(server.url, SerialSettings(19200, 7, "E"), on_data=heard.extend, on_lost=lost.append)
     await link.open()
     assert link.can_pause
     assert server.settings == (19200, 7, "E")
     await link.send(b"over \xff and out")
-    await eventually(lambda: bytes(heard) == b"over \xff and out")
+    await until(lambda: bytes(heard) == b"over \xff and out")
     server.hang_up()
-    await eventually(lambda: lost)
+    await until(lambda: lost)
     assert lost[0].reason is Reason.IO
     await link.close()
     assert len(lost) == 1
 
 
-async def test_a_paused_link_keeps_a_bounded_amount(server, eventually):
+async def test_a_paused_link_keeps_a_bounded_amount(server):
     heard = bytearray()
     link = SerialLink(server.url, SerialSettings(9600), on_data=heard.extend, on_lost=lambda exc: None)
     await link.open()
@@ -87,12 +88,12 @@ async def test_a_paused_link_keeps_a_bounded_amount(server, eventually):
 
     talking = asyncio.create_task(talk())
     queue = link._handle._read_buffer  # one octet an item
-    await eventually(lambda: queue.qsize() >= 65536, "a full queue")
+    await until(lambda: queue.qsize() >= 65536)
     await asyncio.sleep(0.05)
     assert queue.qsize() == 65536
     assert not heard
     link.resume()
-    await eventually(lambda: len(heard) == len(words))
+    await until(lambda: len(heard) == len(words))
     assert bytes(heard) == words
     await talking
     await link.close()

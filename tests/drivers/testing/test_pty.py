@@ -13,6 +13,7 @@ from gatepost.drivers.serial.port.link import SerialLink
 from gatepost.drivers.testing import driver_kit
 from gatepost.drivers.testing.pty import PtyTwin
 from gatepost.drivers.testing.virtual_session import EPOCH
+from tests.support.waiting import until
 
 
 class Steps:
@@ -68,7 +69,7 @@ SERIAL = sorted(kind.name for kind in Registry.installed() if kind.transport == 
 
 
 @pytest.mark.parametrize("name", SERIAL)
-async def test_every_driver_reads_its_twin_over_a_pty(name, tmp_path, eventually):
+async def test_every_driver_reads_its_twin_over_a_pty(name, tmp_path):
     driver = driver_kit.maker(Registry.installed().get(name))()
     twin = driver.twin(driver.options, seed=1)
     steps, lost = Steps(), []
@@ -89,7 +90,7 @@ async def test_every_driver_reads_its_twin_over_a_pty(name, tmp_path, eventually
                 steps.step()
             return any(isinstance(item, Reading) for item in io.items)
 
-        await eventually(some, "readings")
+        await until(some)
         talking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await talking
@@ -99,39 +100,39 @@ async def test_every_driver_reads_its_twin_over_a_pty(name, tmp_path, eventually
     assert any(item.values for item in io.items if isinstance(item, Reading))
 
 
-async def test_it_vanishes_and_comes_back_under_another_number(tmp_path, eventually):
+async def test_it_vanishes_and_comes_back_under_another_number(tmp_path):
     twin = PtyTwin(LinesTwin(LinesOptions(), seed=1), tmp_path / "by-id", speed=1000)
     await twin.appear()
     first, lost, data = twin.device, [], []
     link = SerialLink(str(twin.path), Registry.installed().get("lines").line, on_data=data.append, on_lost=lost.append)
     await link.open()
-    await eventually(lambda: data)
+    await until(lambda: data)
     await twin.vanish()
     assert not twin.present
     assert not twin.path.exists()
-    await eventually(lambda: lost)
+    await until(lambda: lost)
     await twin.appear()
     assert twin.device != first
     data.clear()
     await link.open()
-    await eventually(lambda: data)
+    await until(lambda: data)
     await link.close()
     await twin.close()
     await twin.close()
     assert not twin.path.is_symlink()
 
 
-async def test_without_a_reader_ticks_are_dropped_and_counted(tmp_path, eventually):
+async def test_without_a_reader_ticks_are_dropped_and_counted(tmp_path):
     async with PtyTwin(LinesTwin(LinesOptions(), 1), tmp_path / "p", speed=1e6) as device:
-        await eventually(lambda: device.dropped > 10)
+        await until(lambda: device.dropped > 10)
 
 
-async def test_a_patient_twin_waits_for_its_reader(tmp_path, eventually):
+async def test_a_patient_twin_waits_for_its_reader(tmp_path):
     steps, data = Steps(), bytearray()
     device = PtyTwin(LinesTwin(LinesOptions(), 1), tmp_path / "p", patient=True, sleep=steps.sleep)
     await device.appear()
     steps.step(4000)
-    await eventually(lambda: device.sent > 100)
+    await until(lambda: device.sent > 100)
     reader = os.open(device.path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
 
     def all_read():
@@ -139,7 +140,7 @@ async def test_a_patient_twin_waits_for_its_reader(tmp_path, eventually):
             data.extend(os.read(reader, 65536))
         return data.count(b"\n") == 4001
 
-    await eventually(all_read)
+    await until(all_read)
     assert device.dropped == 0
     assert device.sent == 4001
     os.close(reader)
