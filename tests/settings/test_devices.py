@@ -230,6 +230,13 @@ def test_the_allow_list_knows_gateway_generic_and_driver_commands(read):
     assert told(loaded) == ["w 2:62 unknown-command commands.allow.p*.1", "w 2:69 no-match commands.allow.q"]
 
 
+def test_the_key_of_ed25519_is_a_public_key(read):
+    signing = "commands: {signing: {algorithm: ed25519, key: '%s'}}\n"
+    assert told(read(signing % "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")) == []
+    assert told(read(signing % "abc")) == ["1:47 bad-key commands.signing.key"]
+    assert told(read("commands: {signing: {algorithm: ed25519, key: {file: /run/key}}}\n")) == []
+
+
 def test_required_signatures_need_a_key(read):
     assert told(read("commands: {signing: {required: true}}")) == ["1:32 missing commands.signing.required"]
     assert read("commands: {signing: {required: true, key: {env: K}}}").problems == []

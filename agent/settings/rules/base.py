@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 LONGEST_SOCKET = 100  # octets: sun_path has 108, and a socket is made under a longer name before it is renamed
 SIGNING_KEY = ("commands", "signing", "key")
+KEY_OCTETS = 32
+KEY_HINT = "the 32 octets of an Ed25519 public key in base64"
 
 
 class RuleContext:
@@ -171,6 +175,16 @@ def check_commands(rules: RuleContext) -> None:
         path = ("commands", "signing", "algorithm")
         if find_spec("cryptography") is None:
             rules.error(path, "not-installed", "needs the library cryptography", install_extra("signing"))
+        key = signing.get("key")
+        if isinstance(key, str) and not is_public_key(key):
+            rules.error(SIGNING_KEY, "bad-key", "not an Ed25519 public key", KEY_HINT)
+
+
+def is_public_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text.strip(), validate=True)) == KEY_OCTETS
+    except (binascii.Error, ValueError):
+        return False
 
 
 def _named(rules: RuleContext, device: str, command: str) -> bool:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from importlib.util import find_spec
 
 from gatepost.agent.settings.allowed_keys import NAMED, NEVER, is_forbidden, levels_of
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.settings.problem import listed, quoted, suggestion
-from gatepost.agent.settings.rules.base import RuleContext
+from gatepost.agent.settings.rules.base import KEY_HINT, RuleContext, is_public_key
 from gatepost.drivers.extras import install_extra
-
-KEY_OCTETS = 32
-KEY_HINT = "the 32 octets of an Ed25519 public key in base64"
 
 
 def check_fleet(rules: RuleContext) -> None:
@@ -56,13 +51,6 @@ def _check_keys(rules: RuleContext, keys: list[dict[str, str]]) -> None:
             seen.add(name)
         if public is not None and not is_public_key(public):
             rules.error((*path, "ed25519"), "bad-key", "not an Ed25519 public key", KEY_HINT)
-
-
-def is_public_key(text: str) -> bool:
-    try:
-        return len(base64.b64decode(text.strip(), validate=True)) == KEY_OCTETS
-    except (binascii.Error, ValueError):
-        return False
 
 
 def _check_pattern(rules: RuleContext, index: int, pattern: str) -> None:
