@@ -201,6 +201,7 @@ async def test_a_patient_that_cannot_be_assigned_now_is_not_assigned_later(world
 
 
 async def test_resend(world: World) -> None:
+    await world.agent.until(lambda: len(set(world.there.numbers("probe"))) >= 40)
     world.device.quiet = True
     await world.agent.until(lambda: world.device.n in world.there.numbers("probe"))
     await world.agent.delivered()  # the backlog's may come after live ones
