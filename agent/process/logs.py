@@ -32,6 +32,7 @@ QUIET = {
 BURST = 5  # the same line so often ...
 WINDOW = 60.0  # ... in so many seconds; the rest is counted
 REMEMBERED = 512  # different lines
+LONGEST_NAME = 256  # letters by which a name is known again
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "held_back"}
 
@@ -66,7 +67,7 @@ class RepeatFilter(logging.Filter):
 
 def _kind(record: logging.LogRecord) -> tuple[Any, ...]:
     args = record.args if isinstance(record.args, tuple) else ()
-    names = tuple(str(arg) for arg in args if not isinstance(arg, int | float))
+    names = tuple(str(arg)[:LONGEST_NAME] for arg in args if not isinstance(arg, int | float))
     return (record.name, record.levelno, str(record.msg), names)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gatepost.agent.process.logs import BURST, REMEMBERED, WINDOW, AgentLogs, goes_to_journal
+from gatepost.agent.process.logs import BURST, LONGEST_NAME, REMEMBERED, WINDOW, AgentLogs, goes_to_journal
 
 LOG = logging.getLogger("agent.test")
 
@@ -145,9 +145,10 @@ def test_debug_is_never_held_back(logs: AgentLogs, stream: io.StringIO) -> None:
 
 def test_memory_of_repeats_is_bounded(logs: AgentLogs) -> None:
     for number in range(REMEMBERED * 2):
-        LOG.info("device %s", f"d{number}")
+        LOG.info("device %s", f"d{number}{'x' * 1000}")
     (repeats,) = logs._handler.filters
     assert len(repeats._seen) == REMEMBERED  # type: ignore[union-attr]
+    assert all(len(name) <= LONGEST_NAME for *_, names in repeats._seen for name in names)  # type: ignore[union-attr]
 
 
 def test_libraries_are_quiet_even_at_debug(logs: AgentLogs, stream: io.StringIO) -> None:

@@ -22,7 +22,7 @@ from gatepost.agent.uplink.mqtt.connect_options import ConnectOptions, LastWill
 from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
 from gatepost.agent.uplink.mqtt.error_text import describe_end, explain_failure, unanswered
 from gatepost.agent.uplink.mqtt.gmqtt_client import first_values, make_client
-from gatepost.agent.uplink.mqtt.inbox import InboundMessage, MessageInbox
+from gatepost.agent.uplink.mqtt.inbox import LONGEST_SHOWN, InboundMessage, MessageInbox
 from gatepost.agent.uplink.mqtt.keepalive import KeepaliveTimer
 from gatepost.agent.uplink.mqtt.publisher import (
     FIRST_ID,
@@ -303,7 +303,7 @@ class MqttConnection:
 
     def oversized(self, command: int, head: bytes) -> None:
         message, mid = parse_publish(command, head)
-        log.warning("a message on %s was too large and was not taken", message.topic)
+        log.warning("a message on %s was too large and was not taken", message.topic[:LONGEST_SHOWN])
         if message.qos:
             self._answer(message.qos, mid, PACKET_TOO_LARGE)
 

@@ -41,6 +41,7 @@ class InboundMessage(msgspec.Struct, gc=False):
 
 ENTRY = 200  # octets of memory for a property that may stand more than once
 WARN_EVERY = 60.0  # seconds
+LONGEST_SHOWN = 256  # letters of a topic in a log line
 PACKET_IDS = 65_535  # that there are: a broker that keeps to MQTT has no more messages unacknowledged
 
 OnMessage = Callable[[InboundMessage], Awaitable[int]]
@@ -120,7 +121,8 @@ class MessageInbox:
         now = asyncio.get_running_loop().time()
         if now - self._warned_at >= WARN_EVERY:
             self._warned_at = now
-            log.warning("messages come too fast: one on %s was dropped, others may follow", message.topic)
+            told = message.topic[:LONGEST_SHOWN]
+            log.warning("messages come too fast: one on %s was dropped, others may follow", told)
         self.dropped += 1
         if message.qos and mid not in self._open and len(self._unacknowledged) < PACKET_IDS:
             self._unacknowledged.append(_Entry(message.qos, mid, QUOTA_EXCEEDED))
@@ -172,7 +174,8 @@ class MessageInbox:
                 code = await self._on_message(message)
         except Exception as problem:
             self.failed += 1
-            log.warning("a message on %s could not be handled: %s", message.topic, type(problem).__name__)
+            told = message.topic[:LONGEST_SHOWN]
+            log.warning("a message on %s could not be handled: %s", told, type(problem).__name__)
         finally:
             if entry.qos == 2:
                 self._open.discard(entry.mid)
