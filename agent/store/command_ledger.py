@@ -5,6 +5,7 @@ Times are microseconds since 1970 (UTC). Every writing call is durable (fsynced)
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -19,6 +20,9 @@ KEEP = 30 * DAY
 KEEP_AT_MOST = 366 * DAY  # however far `expires_at` lies ahead
 UNUSABLE = (sqlite3.Error, OSError, ValueError)  # aiosqlite says ValueError once the connection is closed
 ROWS = 100_000  # bounds the table on a box whose clock is never synchronised
+
+
+OnBegun = Callable[[int, int | None], Awaitable[None]]
 
 
 class NamedStatements(Protocol):
@@ -50,8 +54,9 @@ class LedgerEntry(msgspec.Struct, frozen=True):
 class CommandLedger:
     """Ledger of commands: at most once, and no answer forgotten. Every call raises StoreError on failure."""
 
-    def __init__(self, db: NamedStatements, on_begun: Callable[[int], Awaitable[None]] | None = None) -> None:
-        """`on_begun` is told when a command was recorded, before it is carried out."""
+    def __init__(self, db: NamedStatements, on_begun: OnBegun | None = None) -> None:
+        """`on_begun` is told when a command was recorded, before it is carried out, and when the newest of all was,
+        where that may have been dated back."""
         self._db = db
         self._on_begun = on_begun
         self.horizon = 0  # a part of the ledger is lost: what was issued before (wall microseconds) may be done already
@@ -79,8 +84,14 @@ class CommandLedger:
         }
         begun = await self._write("ledger_begin", values) == 1
         if begun and self._on_begun is not None:
-            await self._on_begun(stamp.wall)
+            await self._on_begun(stamp.wall, await self._newest() if entry.floating else None)
         return begun
+
+    async def _newest(self) -> int | None:
+        """When the newest command was recorded; a repeat takes the row of the first along, also to an earlier time."""
+        with contextlib.suppress(StoreError):  # the command is recorded: it is to be carried out
+            return int((await self._read("ledger_top", {}))[0][0] or 0)
+        return None
 
     async def finish(self, id: str, state: str, now: int, response: bytes, answered: bool = False) -> bool:  # noqa: A002
         """Record the outcome, or `accepted`; False when there is no unfinished row of that id."""

@@ -314,6 +314,20 @@ async def test_what_was_issued_before_a_rollback_of_the_ledger_is_known(start: A
             assert run.store.ledger.horizon >= clock.wall - 1
 
 
+async def test_a_command_that_is_dated_back_is_no_loss(start: Any, clock: Any) -> None:
+    """A repeat without a time of its own, from a box whose clock began anew behind a power cut."""
+    twice = LedgerEntry("digest", "d", "mqtt:a", "read_now", b"", floating=True)
+    async with start() as run:
+        await run.put_all(1)
+        assert await run.store.ledger.begin(twice, clock.now())
+        await run.store.ledger.finish("digest", "done", clock.now().wall, b"{}")
+    async with start() as run:
+        clock.wall -= 3600 * US
+        assert await run.store.ledger.begin(twice, clock.now(), window=60 * US)
+    async with start() as run:
+        assert not run.store.loss
+
+
 async def test_what_an_older_copy_brings_back_hides_no_loss_where_the_starts_were_lost_meanwhile(
     start: Any, tmp_path: Path
 ) -> None:

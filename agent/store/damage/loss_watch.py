@@ -137,10 +137,11 @@ class LossWatch:
         starts[at] = msgspec.structs.replace(starts[at], rows=max(0, starts[at].rows - rows))
         return self._change(durable=False, starts=(*filter(_has_rows, starts[:-1]), starts[-1]))
 
-    async def command_recorded(self, recorded: int) -> None:
-        """A command was recorded then, wall microseconds."""
-        if self.begun and recorded > self._mark.command:
-            await asyncio.to_thread(self._change(durable=False, command=recorded))
+    async def command_recorded(self, recorded: int, newest: int | None) -> None:
+        """A command was recorded then, wall microseconds; `newest` of all, where the clock may have gone back."""
+        command = max(recorded, self._mark.command) if newest is None else newest
+        if self.begun and command != self._mark.command:
+            await asyncio.to_thread(self._change(durable=False, command=command))
 
     async def stopped(self, unstored: int) -> None:
         """Before the file is closed; `unstored` readings were taken and could not be stored."""
