@@ -100,7 +100,8 @@ def _moments(numbered: Iterable[tuple[int, bytes]]) -> Iterator[RecordedMoment]:
         except (KeyError, TypeError, ValueError, msgspec.ValidationError) as wrong:
             if isinstance(wrong, RecordingWrong):
                 raise
-            raise RecordingWrong(f"line {number}: {wrong}") from None
+            why = f"{wrong} is missing" if isinstance(wrong, KeyError) else wrong
+            raise RecordingWrong(f"line {number} is none of a recording: {why}") from None
 
 
 def _moment(told: Mapping[str, Any]) -> RecordedMoment:

@@ -63,7 +63,7 @@ def test_a_line_that_was_cut_off_at_the_end_is_left_out():
         ([b'{"format": "gatepost-recording", "version": 1}\n'], "line 1"),
         ([HEADER.line(), b"[]\n"], "line 2"),
         ([HEADER.line(), b"\n", b'{"t": 1, "heard": "zz"}\n'], "line 3"),
-        ([HEADER.line(), b'{"heard": "00"}\n'], "line 2"),
+        ([HEADER.line(), b'{"heard": "00"}\n'], "line 2 is none of a recording: 't' is missing"),
         ([HEADER.line(), b'{"t": 1, "advert": {}}\n'], "line 2"),
         ([HEADER.line(), b'{"t": 1, "advert": 5}\n'], "line 2"),
     ],
