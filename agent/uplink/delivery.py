@@ -178,6 +178,8 @@ class BrokerDelivery:
                 break
             if not lane.buffer:
                 feed.fill()
+        if all_sent:
+            self._wake_for_paced()  # what waits for nothing newer in its lane
         self._sent_to = self._store.head if all_sent else -1
         if gathering is not None and all_sent and self.renderer.qos == 1 and 0 < sent_in_runs == publisher.in_flight:
             gathering.leave(sent_in_runs)
@@ -250,6 +252,9 @@ class BrokerDelivery:
             return None
         verdict = paced.thinner.judge(key, every, one.record.seq, one.wall, urgent)
         if verdict is PaceVerdict.SEND:
+            waits = paced.get(key)
+            if waits is not None and not urgent and waits.one.record.seq < one.record.seq:  # the clock was set back
+                self._drop_held(paced.drop(key))
             return one
         if verdict is PaceVerdict.DONE:
             self._skip(lane, one.record)
@@ -263,17 +268,20 @@ class BrokerDelivery:
 
     def _send_paced(self, window: int) -> None:
         """Readings whose time is over, with nothing newer behind them."""
-        for key in self._paced.ready(self.renderer.now()):
+        now = self.renderer.now()
+        for key in self._paced.ready(now):
             if len(self.acknowledgements.in_flight) >= window or self._outbox.waiting:
+                self._paced.next_due = now
                 self._timer.wake_within(UNSENT_WAIT)
                 return
             self._send_held(key)
-        self._wake_for_paced()
+        if self._paced.next_due is not None and self._paced.next_due > now:
+            self._wake_for_paced()
 
     def _wake_for_paced(self) -> None:
         due = self._paced.next_due
         if due is not None:
-            self._timer.wake_within(max(0.0, (due - self.renderer.now()) / US))
+            self._timer.wake_within(max(UNSENT_WAIT, (due - self.renderer.now()) / US))
 
     def _send_held(self, key: PaceKey) -> None:
         held, wanted = self._paced.pop(key)

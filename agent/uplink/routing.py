@@ -108,10 +108,9 @@ class ReadingThinner:
     def begin(self) -> None:
         """A new connection: what was live on the last one and is still owed comes as backlog."""
         for key, pace in [*self._paces.items()]:
-            if key.replayed:
-                pace.sent = -1
-            elif (later := key._replace(replayed=True)) not in self._paces:
-                self._paces[later] = _Pace(pace.since)
+            if not key.replayed and (later := key._replace(replayed=True)) not in self._paces:
+                again = self._paces[later] = _Pace(pace.since)
+                again.sent = pace.sent
 
     def judge(self, key: PaceKey, every: float, seq: int, time: int, urgent: bool) -> PaceVerdict:
         pace = self._paces.get(key)
@@ -139,9 +138,9 @@ class ReadingThinner:
         return 0 if pace is None else pace.since + round(every * US)
 
     def release(self, key: PaceKey, every: float, seq: int, time: int) -> bool:
-        """What waited is sent now; False where a newer one was sent meanwhile."""
+        """What waited is sent now; False where a newer one, an urgent one, was sent meanwhile."""
         pace = self._paces.setdefault(key, _Pace(time))
-        if seq < max(pace.sent, pace.urgent):
+        if seq < pace.urgent:
             return False
         pace.sent = seq
         pace.since = max(pace.since + round(every * US), time)
@@ -175,9 +174,13 @@ class HeldReadings:
         self.next_due = due if self.next_due is None else min(self.next_due, due)
         return before
 
+    def drop(self, key: PaceKey) -> HeldReading:
+        """It waits no longer, and is not sent."""
+        return self._held.pop(key)
+
     def pop(self, key: PaceKey) -> tuple[HeldReading, bool]:
         """It waits no longer; whether it is to be sent."""
-        held = self._held.pop(key)
+        held = self.drop(key)
         return held, self.thinner.release(key, held.every, held.one.record.seq, held.one.wall)
 
     def ready(self, now: int) -> list[PaceKey]:
@@ -190,7 +193,7 @@ class HeldReadings:
                 due = now
             if due <= now and not held.lane.buffer:
                 found.append(key)
-            elif due > now:
+            else:
                 self.next_due = due if self.next_due is None else min(self.next_due, due)
         return found
 

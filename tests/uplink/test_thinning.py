@@ -93,6 +93,11 @@ async def test_what_was_sent_and_not_acknowledged_comes_again_each_of_its_own_ti
         rig.session.send_pending()
         assert connection.readings == [1, 10, 20, 30, 35]
         rig.drop()
+    rig.store.position("b").settle(0, 1, 35)
+    for _ in range(3):  # the last one, too, waits for nothing newer
+        connection = rig.connect(routes=[EVERY])
+        assert connection.readings == [35]
+        rig.drop()
 
 
 async def test_what_was_refused_for_now_comes_again_each_of_its_own_time() -> None:
@@ -134,6 +139,35 @@ async def test_what_waits_is_sent_though_the_clock_is_set_back_meanwhile() -> No
     rig.wall = WALL - 1_000_000
     rig.session.send_pending()
     assert connection.readings == [1, 3]
+
+
+async def test_all_that_wait_are_sent_though_the_window_takes_one_at_a_time() -> None:
+    rig = Rig(window=1)
+    connection = rig.connect(routes=[EVERY])
+    for device in ("a", "b"):
+        rig.send_new(device=device)
+        connection.ack(*connection.unacked())
+    for device in ("a", "b"):
+        rig.send_new(device=device)
+    assert connection.readings == [1, 2]
+    rig.wall = WALL + 100
+    rig.session.send_pending()
+    connection.ack(3)
+    rig.session.send_pending()
+    assert connection.readings == [1, 2, 3, 4]
+
+
+async def test_what_waits_is_sent_when_others_have_passed_it() -> None:
+    rig = Rig(window=100)
+    connection = rig.connect(routes=[RouteRule(devices=["slow"], every=10e-6), RouteRule()])
+    rig.send_new(2, device="slow")
+    rig.wall = WALL + 100
+    rig.send_new(3, device="fast")
+    assert connection.readings == [1, 3, 4, 5]
+    rig.session.send_pending()
+    assert connection.readings == [1, 3, 4, 5, 2]
+    connection.ack(*connection.unacked())
+    assert rig.owed() == []
 
 
 async def test_what_waits_comes_again_after_the_connection_and_other_rules() -> None:
