@@ -20,6 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if config is not None:
         signals = ProcessSignals()
         gc.disable()  # what is imported stays: to look for garbage among it is a part of the start
+        from gatepost.agent.core.lazy_modules import unavailable
+
+        with unavailable("typing_extensions"):  # 0.6 MiB; msgspec finds what it needs of it in `typing` as well
+            import msgspec  # noqa: F401
         from gatepost.agent.main import run_agent
 
         return run_agent(config, signals)

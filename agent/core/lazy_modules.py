@@ -1,4 +1,4 @@
-"""Lazy modules: what a library imports and hardly ever uses is executed when a name of it is asked for.
+"""Lazy modules: what a library imports and hardly ever uses is executed when a name of it is asked for, or not at all.
 
 importlib.util.LazyLoader would execute them with the next import statement, which looks at `__spec__`.
 """
@@ -6,6 +6,8 @@ importlib.util.LazyLoader would execute them with the next import statement, whi
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec, module_from_spec
 from typing import Any
 
@@ -30,3 +32,16 @@ def import_lazily(name: str) -> None:
     parent, _, child = name.rpartition(".")
     if parent:
         setattr(sys.modules[parent], child, module)
+
+
+@contextmanager
+def unavailable(name: str) -> Iterator[None]:
+    """What is imported inside goes without `name`, as where it is not installed; it can be imported afterwards."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # as the import system says that there is none
+    try:
+        yield
+    finally:
+        del sys.modules[name]

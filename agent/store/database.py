@@ -46,7 +46,7 @@ Rows = list[tuple[Any, ...]]
 # 1 kB pages: a commit of a few small rows writes a few kB instead of a dozen (docs/how-a-reading-travels.md).
 PAGE_SIZE = 1024
 CHECKPOINT_PAGES = 4000
-CACHE_KIB = 1024
+CACHE_KIB = 512
 SEARCH_CACHE_KIB = 256
 JOIN_TIMEOUT = 5.0
 STATEMENTS = 60  # kept prepared

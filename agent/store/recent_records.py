@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from gatepost.agent.store.model import Record
 
-MAX_ROWS = 4000
+MAX_ROWS = 3500
 MAX_BYTES = 1_000_000
 ROW_COST = 200  # octets that a record takes beside its body
 UNASKED = 8  # commits in which nobody wanted any: from then on only the newest one's are kept

@@ -226,7 +226,7 @@ def test_run_keeps_typer_and_rich_out_of_the_agent(place):
         "import sys\n"
         "from gatepost.agent.cli.entry import main\n"
         f"code = main(['run', '--config', '{place}/none.yaml'])\n"
-        "print(code, *(name for name in ('typer', 'rich', 'click') if name in sys.modules))"
+        "print(code, *(name for name in ('typer', 'rich', 'click', 'typing_extensions') if name in sys.modules))"
     )
     env = {**os.environ, "GATEPOST_STRAY": "1", "STATE_DIRECTORY": str(place)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60, env=env)

@@ -62,3 +62,18 @@ def test_a_websocket_and_http_load_nothing_that_they_do_not_use() -> None:
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert told.stdout.strip() == "['websockets.server']"
+
+
+def test_what_is_unavailable_for_a_while_can_be_imported_afterwards() -> None:
+    program = (
+        "import sys\n"
+        "from gatepost.agent.core.lazy_modules import unavailable\n"
+        "with unavailable('colorsys'):\n"
+        "    try:\n        import colorsys\n"
+        "    except ImportError:\n        print('unavailable')\n"
+        "import colorsys\n"
+        "with unavailable('colorsys'):\n    import colorsys\n"
+        "print(colorsys is sys.modules['colorsys'])\n"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert told.stdout.split() == ["unavailable", "True"]
