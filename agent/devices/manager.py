@@ -148,16 +148,23 @@ class DeviceManager:
         await asyncio.gather(*(self._start(session) for session in built.values()))
 
     async def _build_all(self, devices: dict[str, DeviceSettings]) -> dict[str, DeviceSession]:
-        """A session for each device that is new or must be opened anew; none of them does anything yet."""
+        """A session for each device that is new or must be opened anew; none of them does anything yet. Side by side:
+        their secrets may lie on one share that hangs."""
+        wanted = {
+            name: device
+            for name, device in devices.items()
+            if (running := self._sessions.get(name)) is None
+            or connection_settings(running.device) != connection_settings(device)
+        }
+        work = [self._build(name, device) for name, device in wanted.items()]
         built, wrong = {}, []
-        for name, device in devices.items():
-            running = self._sessions.get(name)
-            if running is not None and connection_settings(running.device) == connection_settings(device):
-                continue
-            try:
-                built[name] = await self._build(name, device)
-            except DeviceError as error:
-                wrong.append(error)
+        for name, result in zip(wanted, await asyncio.gather(*work, return_exceptions=True), strict=True):
+            if isinstance(result, DeviceSession):
+                built[name] = result
+            elif isinstance(result, DeviceError):
+                wrong.append(result)
+            else:
+                raise result
         if wrong:
             raise DeviceError("; ".join(error.message for error in wrong), wrong[0].hint)
         return built

@@ -155,3 +155,21 @@ async def test_a_secret_among_options_is_read_beside_the_loop(bench: Bench, monk
     answers.set()
     await applying
     await all_online(bench)
+
+
+async def test_secrets_on_a_share_that_hangs_are_waited_for_together(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["a", "b", "c"]
+    all_asked = threading.Barrier(len(names))
+
+    def hang(secret):
+        all_asked.wait(10)  # nobody is answered before everybody has asked
+        return 3
+
+    monkeypatch.setattr(manager, "secret_options", lambda kind: {"level"})
+    bench.devices._resolve = hang
+    secret = {"level": {"file": "/share/secret"}}
+    await bench.devices.apply({name: device(options=secret) for name in names})
+    assert [view["id"] for view in bench.devices.views()] == names
+    await all_online(bench)
