@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.core.errors import SettingsWrong, StoreError
 from gatepost.agent.settings.model import BrokerSettings
 from gatepost.agent.settings.topic_templates import own_templates
@@ -34,7 +35,9 @@ log = logging.getLogger(__name__)
 
 MAX_REPLIES = 1000  # commands whose answer is still to come
 REPLY = b"\0format:"  # begins the correlation data of commands that came in a dialect's own way
-KNOWN_DEVICES = "devices"  # key of the kept state: those that the broker was told of
+KNOWN_DEVICES = "devices"  # keys of the kept state: those that the broker was told of,
+STATUSES = "statuses"  # and topics of the devices whose status there is not `offline`
+OFFLINE = "offline"
 
 
 class KeptState(dict[str, Any]):
@@ -90,6 +93,11 @@ class BrokerFormat:
         self.current = self._make(self._state, mqtt5)
         return self.current
 
+    def take_over(self, before: BrokerFormat) -> None:
+        """What the format of the link before this one kept, also what is not written yet."""
+        if before._key == self._key:
+            self._state = before._state
+
     async def save(self) -> None:
         """Durable when it returns, unless the log cannot take it: then it is kept in memory."""
         if self._state and not self.contract:
@@ -124,6 +132,40 @@ class BrokerFormat:
         """The broker was told that this device is gone."""
         if self._state is not None:
             self._state[KNOWN_DEVICES] = [each for each in self._state.get(KNOWN_DEVICES, ()) if each != device]
+
+    # --- statuses of devices that stay at the broker
+
+    def statuses(self) -> dict[str, Mapping[str, Any]]:
+        """Those of the devices that report here, as they are now."""
+        return {name: each for name, each in self._context.devices().items() if self._routes.reports(name)}
+
+    @property
+    def told(self) -> Mapping[str, str]:
+        """Devices whose status at the broker is not `offline`, and its topic."""
+        return {} if self._state is None else self._state.get(STATUSES, {})
+
+    def status_told(self, device: str, status: Mapping[str, Any]) -> None:
+        """The broker acknowledged it."""
+        if self._state is not None:
+            others = {name: topic for name, topic in self.told.items() if name != device}
+            own = {} if status["status"] == OFFLINE else {device: self._topics("device_status", device)}
+            self._state[STATUSES] = others | own
+
+    def left(self, statuses: Mapping[str, Any]) -> dict[str, str]:
+        """Those of `told` that none of `statuses` will follow: device or topic are others now."""
+        topics = {device: self._topics("device_status", device) for device in statuses}
+        return {device: topic for device, topic in self.told.items() if topics.get(device) != topic}
+
+    def farewell(self, device: str, now: int) -> list[OutgoingMessage]:
+        """Tells `offline` where `told` says that another status stays."""
+        reason = "elsewhere" if device in self._context.devices() else "removed"
+        status = {"device_id": device, "status": OFFLINE, "timestamp": rfc3339(now), "reason": reason}
+        topic = self._topics("device_status", device)
+        return [
+            msgspec.structs.replace(message, topic=self.told[device])
+            for message in self.current.device_status(device, status, now)
+            if message.topic == topic
+        ]
 
     def commands(
         self, outcomes: Iterable[Outcome]
@@ -181,8 +223,6 @@ class BrokerFormat:
         )
 
     async def _load(self) -> dict[str, Any]:
-        if self.contract:
-            return {}
         try:
             value = await self._context.store.key_value.get(self._key)
         except StoreError as error:

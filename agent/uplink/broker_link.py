@@ -128,6 +128,11 @@ class BrokerLink:
                 self._delivery.reroute(routes, settings.backlog.share, settings.backlog.rate)
         return same
 
+    def take_over(self, before: BrokerLink) -> None:
+        """What the link before this one counted and kept."""
+        self.counters = before.counters
+        self._format.take_over(before._format)
+
     def requeue(self) -> None:
         """The broker is owed more than before (a resend)."""
         if self._delivery is not None:
@@ -162,16 +167,14 @@ class BrokerLink:
 
     async def _publish(self, messages: Iterable[OutgoingMessage]) -> None:
         """What the format says, all at once and in order; returns when it is acknowledged. UplinkError."""
-        delivery = self._delivery
-        if delivery is None:
+        if (delivery := self._delivery) is None:
             raise NotConnected(f"{self.name} is not connected: {self.reason or self.state}", self.hint)
         if wire := [delivery.renderer.wire(message) for message in messages]:
             self._check(await delivery.send(wire, SEND_TIMEOUT))
 
     def _publish_dialect(self, messages: list[OutgoingMessage]) -> None:
         """What the format answers to an incoming message, without waiting; then it may want to hang up."""
-        delivery = self._delivery
-        if delivery is None:
+        if (delivery := self._delivery) is None:
             return
         with contextlib.suppress(NotConnected):
             delivery.control.put([delivery.renderer.wire(message) for message in messages])
@@ -214,8 +217,8 @@ class BrokerLink:
     async def follow(self, topic: str) -> None:
         """Subscribe now to a filter that `UplinkContext.followed` names, or end it; when away: on the next connection.
         UplinkError."""
-        if self._connection is not None and self._connection.is_open:
-            await self.followed.again(self._connection, topic)
+        if (connection := self._connection) is not None and connection.is_open:
+            await self.followed.again(connection, topic)
 
     def as_dict(self) -> BrokerView:
         connection, delivery, counters, state = self._connection, self._delivery, self.counters, self._state
@@ -346,11 +349,9 @@ class BrokerLink:
         self._state.connected()
         self._crowded.reset()
         delivery = self._delivery = self._new_delivery(connection)
-        self._presence.forget(connection.session_present and connection.endpoint == self._last_endpoint)
+        kept = connection.session_present and connection.endpoint == self._last_endpoint
         self._last_endpoint = connection.endpoint
-        self._presence.devices_changed(self._format.update_devices(self.routes))
-        for device, status in self._context.devices().items():
-            self.device_status(device, status)
+        self._presence.begin(kept, self._format.update_devices(self.routes))
         store.on_stored.append(delivery.send_pending)
         tasks = asyncio.get_running_loop().create_task(self._tasks.run(connection, delivery))
         try:
@@ -370,10 +371,9 @@ class BrokerLink:
         await connection.close(CLOSE_TIMEOUT)
         if lost is None or self._tasks.requests.hung_up(lost):
             return lost
-        if not lost.silent and lost.code not in NOT_THE_MESSAGE:
-            condemned = self._poison.hung_up(first, alone)
-            if condemned is not None:
-                self._give_up(condemned)
+        suspicious = not lost.silent and lost.code not in NOT_THE_MESSAGE
+        if suspicious and (condemned := self._poison.hung_up(first, alone)) is not None:
+            self._give_up(condemned)
         return lost
 
     def _give_up(self, seq: int) -> None:
@@ -385,8 +385,8 @@ class BrokerLink:
             store.backlog.position(self.name).settle(track, seq, seq + 1)
 
     def _lanes(self) -> Lanes:
-        store = self._context.store
-        return Lanes(store.backlog.position(self.name), store.head, self.settings.backlog.share)
+        backlog, head = self._context.store.backlog, self._context.store.head
+        return Lanes(backlog.position(self.name), head, self.settings.backlog.share)
 
     def _new_delivery(self, connection: MqttConnection) -> BrokerDelivery:
         context, settings, payload_format = self._context, self.settings, self._format

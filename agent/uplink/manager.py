@@ -51,7 +51,7 @@ class BrokerManager:
             link = BrokerLink(name, settings, routes, self._context)
             if running is not None:
                 await self._stop(name, leaving=running.place != link.place)
-                link.counters = running.counters
+                link.take_over(running)
             self._links[name] = link
             self._supervisor.start(f"uplink.{name}", link.run)
             changed.append(name)

@@ -95,7 +95,7 @@ async def test_a_refused_subscription_is_asked_again_and_told_until_it_is_grante
 
 async def test_without_the_right_to_the_wildcard_each_device_is_asked_for(gw: Gateway) -> None:
     async with Strict(EVERY_DEVICE, BROADCAST) as broker:
-        gw.statuses.update(d={}, e={})
+        gw.statuses.update(d={"status": "online"}, e={"status": "online"})
         await gw.apply(a=broker.settings())
         await until(lambda: [BROADCAST] in broker.asked)
         assert list(gw.uplink().as_dict()["refused_topics"]) == [BROADCAST]
@@ -111,7 +111,7 @@ async def test_a_broker_that_hangs_up_on_a_subscription_keeps_the_readings_comin
     """As RabbitMQ does on what its rights forbid: the filter is found, left out, and no reading is suspected."""
     monkeypatch.setattr(broker_link, "LONGEST_CROWDED", 0.05)
     async with Strict(BROADCAST, hangs_up=True) as broker:
-        gw.statuses["d"] = {}
+        gw.statuses["d"] = {"status": "online"}
         await gw.apply(a=broker.settings())
         await gw.put(*range(20))
         await until(lambda: gw.uplink().as_dict()["refused_topics"] == {BROADCAST: subscription_requests.HANGS_UP})

@@ -94,6 +94,68 @@ async def test_will_status_and_goodbye(gw: Gateway, broker: Mosquitto, tmp_path:
         assert later.on(status)[0]["status"] == "offline"
 
 
+def online(*devices: str) -> dict[str, dict[str, Any]]:
+    return {name: {"device_id": name, "status": "online", "timestamp": "2026-11-20T10:30:00Z"} for name in devices}
+
+
+async def remembered(url: str, *topics: str) -> list[tuple[str, str | None]]:
+    """Status and reason that the broker keeps on each topic."""
+    async with listening(url, client_id="later") as later:
+        await until(lambda: all(later.on(topic) for topic in topics))
+        return [(each["status"], each.get("reason")) for topic in topics for each in later.on(topic)[:1]]
+
+
+async def test_a_device_that_leaves_a_broker_is_offline_there_until_it_comes_back(
+    gw: Gateway, broker: Mosquitto
+) -> None:
+    gw.statuses = online("d", "kept")
+    topic = "devices/d/status"
+    said = lambda: [(each["status"], each.get("reason")) for each in there.on(topic)]  # noqa: E731
+    async with listening(broker.url) as there:
+        await gw.apply(a=BrokerSettings(broker.url))
+        await until(lambda: len(said()) == 1 and bool(there.on("devices/kept/status")))
+        await gw.apply({"d": ["b"]}, a=BrokerSettings(broker.url))
+        await until(lambda: len(said()) == 2)
+        await gw.apply(a=BrokerSettings(broker.url))
+        await until(lambda: len(said()) == 3)
+        assert said() == [("online", None), ("offline", "elsewhere"), ("online", None)]
+        assert len(there.on("devices/kept/status")) == 1
+
+
+async def test_a_device_that_was_removed_while_its_broker_was_away_is_offline_there(
+    gw: Gateway, broker: Mosquitto
+) -> None:
+    gw.statuses = online("d", "kept")
+    async with listening(broker.url) as there:
+        await gw.apply(a=BrokerSettings(broker.url))
+        await until(lambda: bool(there.on("devices/d/status") and there.on("devices/kept/status")))
+        await gw.deliver(1)
+        gw.store.pending.save_now()
+        await gw.put(2)  # with its commit goes what is remembered
+        await gw.uplink().disconnect()
+        await gw.state("disconnected")
+        del gw.statuses["d"]
+        await gw.apply()  # nothing of it is left in memory
+        await gw.apply(a=BrokerSettings(broker.url))
+        await until(lambda: len(there.on("devices/d/status")) == 2)
+        assert there.on("devices/d/status")[-1]["reason"] == "removed"
+        await until(lambda: len(there.on("devices/kept/status")) == 2)
+        assert there.on("devices/kept/status")[-1]["status"] == "online"
+
+
+async def test_no_device_stays_online_where_a_layout_or_a_broker_was_left(gw: Gateway, broker: Mosquitto) -> None:
+    gw.statuses = online("d")
+    old, new = "devices/d/status", "gateways/gw/devices/d/status"
+    async with listening(broker.url) as there:
+        await gw.apply(a=BrokerSettings(broker.url))
+        await until(lambda: bool(there.on(old)))
+        await gw.apply(a=BrokerSettings(broker.url, layout="gateway"))
+        await until(lambda: len(there.on(old)) == 2 and bool(there.on(new)))
+    assert await remembered(broker.url, old, new) == [("offline", "elsewhere"), ("online", None)]
+    await gw.apply()
+    assert await remembered(broker.url, old, new) == [("offline", "elsewhere")] * 2
+
+
 async def test_a_clean_stop_leaves_nothing_to_repeat(gw: Gateway, broker: Mosquitto) -> None:
     async with listening(broker.url) as there:
         await gw.connect(a=BrokerSettings(broker.url, window=10))
