@@ -40,6 +40,11 @@ async def told(app: App, listener: Listener, readings: int) -> dict[str, Any]:
     seen = len(listener.on(f"{ROOT}/account"))
     app.fleet.running.accounts.connected()
     await until(lambda: len(listener.on(f"{ROOT}/account")) > seen, LONG)
+    await until(lambda: sum(account["sent"] for account in newest(listener).values()) >= readings, LONG)
+    return newest(listener)
+
+
+def newest(listener: Listener) -> dict[str, Any]:
     return {account["epoch"]: account for account in listener.on(f"{ROOT}/account")}
 
 

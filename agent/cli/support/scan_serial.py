@@ -81,7 +81,8 @@ def _look(
     hangs = PortFinding("timeout", message="the system does not answer", hint="unplug and replug it")
     owners = {port.path: known.at_port(port.path) for port in ports}
     found: dict[str, PortFinding] = {}
-    with suppress(KeyboardInterrupt):
+    # The display first: what Ctrl-C ends is the waiting, not an import, whose `exec` Python would remember as its end.
+    with suppress(KeyboardInterrupt), progress("listening") as tell:
         for port in ports:
             mine = owners[port.path]
             if mine is not None and mine.status and not insisted:
@@ -89,8 +90,7 @@ def _look(
                 continue
             hearing = PortProbe(port.path, registry, seconds, ask=ask, step=crew.told(port.path), over=over.is_set)
             crew.start(port.path, hearing.run)
-        with progress("listening") as tell:
-            crew.wait(2 * seconds + HANGING_AFTER, tell)
+        crew.wait(2 * seconds + HANGING_AFTER, tell)
     over.set()
     crew.wait(ENDING)
     found |= crew.done
