@@ -8,10 +8,13 @@ from typing import Any
 
 MOST_REFUSED = 32
 LONGEST = 512  # octets of a payload that are kept
-_SECRET = re.compile(rb"token|passw|secret|gp_", re.IGNORECASE)  # a payload with one of these is not shown
+# A payload with one of these is not shown.
+_SECRET = re.compile(rb"token|passw|pwd|psk|secret|credential|bearer|api.?key|gp_", re.IGNORECASE)
 
 
 class RefusedMessages:
+    """Newest refused messages, MOST_REFUSED at most; the oldest goes first."""
+
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._newest: dict[tuple[str, str, str], tuple[float, int, int, bytes]] = {}  # when, how often, size, payload

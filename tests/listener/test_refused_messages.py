@@ -28,7 +28,11 @@ def test_payloads_are_cut_and_any_octets_are_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", [b'{"t": 1, "token": "x"}', b'{"wifi": {"PassWd": 1}}', b"gp_0123456789ab_x", b'{"Secret": 1}']
+    "payload",
+    [
+        *(b'{"t": 1, "token": "x"}', b'{"wifi": {"PassWd": 1}}', b"gp_0123456789ab_x", b'{"Secret": 1}'),
+        *(b'{"wifi_psk": 1}', b"pwd=1", b"API-Key: 1", b"Authorization: Bearer 1"),
+    ],
 )
 def test_what_may_hold_a_secret_is_not_shown(payload: bytes) -> None:
     kept = RefusedMessages(lambda: 0.0)
