@@ -167,6 +167,8 @@ class BrokerDelivery:
                 lane = lanes.choose(allowed) if suspect is None else self._choose_warily(suspect, allowed)
             if lane is None:
                 all_sent = suspect is None and not limited and not feed.loading
+                if self._paced.next_due is not None and not feed.loading:
+                    self._send_paced(window)  # its lane may have nothing newer now
                 break
             one = self._next_of(lane, lane.buffer[0])
             if one is not None:
@@ -178,10 +180,8 @@ class BrokerDelivery:
                 break
             if not lane.buffer:
                 feed.fill()
-        if all_sent:
-            self._wake_for_paced()  # what waits for nothing newer in its lane
         self._sent_to = self._store.head if all_sent else -1
-        if gathering is not None and all_sent and self.renderer.qos == 1 and 0 < sent_in_runs == publisher.in_flight:
+        if gathering is not None and all_sent and self.renderer.qos == 1 and 0 < sent_in_runs == len(publisher.flight):
             gathering.leave(sent_in_runs)
         given_up = self._counters.dead + self._counters.skipped - given_up
         if given_up:

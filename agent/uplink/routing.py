@@ -114,6 +114,8 @@ class ReadingThinner:
 
     def judge(self, key: PaceKey, every: float, seq: int, time: int, urgent: bool) -> PaceVerdict:
         pace = self._paces.get(key)
+        # What is newer may be of a little before: it was stored when the one that waited was sent already.
+        early = every * US if pace is not None and seq > pace.sent else 0
         if pace is None:
             if len(self._paces) >= MAX_THINNED:
                 self._paces.clear()
@@ -122,7 +124,7 @@ class ReadingThinner:
             pass
         elif seq < pace.urgent:
             return PaceVerdict.DONE
-        elif pace.since <= time < pace.since + every * US:
+        elif pace.since - early <= time < pace.since + every * US:
             return PaceVerdict.HOLD
         else:
             pace.since = time

@@ -250,6 +250,7 @@ class Rig:
     def store_new(self, count: int = 1, **row: Any) -> None:
         for _ in range(count):
             self.store.add(**row)
+        self.wall = max(self.wall, WALL + self.store.head)  # no row is of a later time
 
     def send_new(self, count: int = 1, **row: Any) -> None:
         """So many rows are stored, and the session sends what it may."""

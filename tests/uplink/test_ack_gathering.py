@@ -139,11 +139,13 @@ async def test_nothing_is_read_while_the_connection_is_paused() -> None:
         await until(lambda: left.client.acks == ALL)
 
 
-async def test_with_tls_what_comes_is_read_as_it_comes(tmp_path: Path, authority: Authority) -> None:
-    async with (
-        running(Mosquitto(tmp_path / "broker", authority=authority)) as broker,
-        connected(broker.url, context=tls_context(str(authority.ca))) as client,
-    ):
+@pytest.mark.parametrize("websockets", [False, True])
+async def test_with_tls_or_websockets_what_comes_is_read_as_it_comes(
+    tmp_path: Path, authority: Authority, websockets: bool
+) -> None:
+    broker = Mosquitto(tmp_path / "broker", websockets, None if websockets else authority)
+    context = None if websockets else tls_context(str(authority.ca))
+    async with running(broker), connected(broker.url, context=context) as client:
         assert client.connection.gathering is None
 
 
@@ -196,6 +198,19 @@ async def test_a_delivery_with_another_quality_of_service_waits_for_them() -> No
         rig, gathering = delivering(qos=qos)
         assert send(rig, 3) == [1, 2, 3]
         assert gathering.left == []
+
+
+async def test_nothing_is_waited_for_at_a_broker_that_takes_only_quality_of_service_0() -> None:
+    async with FakeBroker(connack=b"\x20\x05\x00\x00\x02\x24\x00") as broker, connected(broker.url) as client:
+        rig = Rig()
+        rig.connect()
+        rig.session.start(client.connection)
+        send(rig, 3)
+        await until(lambda: len(broker.peer.of(PUBLISH)) == 3)
+        assert {command & 0x06 for command, _ in broker.peer.of(PUBLISH)} == {0}
+        assert client.connection.gathering is not None
+        assert client.connection.gathering._timer is None
+        rig.drop()
 
 
 async def test_messages_that_are_no_plain_readings_are_waited_for() -> None:

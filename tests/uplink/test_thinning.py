@@ -49,6 +49,13 @@ def test_a_clock_that_is_set_back_silences_nothing() -> None:
     assert judge(thinner, 60, seq=5) is SEND
 
 
+def test_what_came_before_the_time_was_over_and_is_stored_after_it_waits_for_the_next() -> None:
+    thinner = ReadingThinner()
+    assert [judge(thinner, second) for second in (0, 8)] == [SEND, HOLD]
+    assert thinner.release(KEY, 10.0, 8, 8 * SECOND)
+    assert judge(thinner, 9) is HOLD
+
+
 def test_the_backlog_of_a_new_connection_goes_on_where_live_was() -> None:
     thinner = ReadingThinner()
     judge(thinner, 0)
@@ -163,11 +170,19 @@ async def test_what_waits_is_sent_when_others_have_passed_it() -> None:
     rig.send_new(2, device="slow")
     rig.wall = WALL + 100
     rig.send_new(3, device="fast")
-    assert connection.readings == [1, 3, 4, 5]
-    rig.session.send_pending()
     assert connection.readings == [1, 3, 4, 5, 2]
     connection.ack(*connection.unacked())
     assert rig.owed() == []
+
+
+async def test_what_waits_is_sent_when_others_that_are_not_sent_have_passed_it() -> None:
+    for rate in (0.0, 1000.0):
+        rig = Rig(window=100, rate=rate)
+        connection = rig.connect(routes=[RouteRule(devices=["slow"], every=10e-6), RouteRule(drop=True)])
+        rig.send_new(2, device="slow")
+        rig.wall = WALL + 100
+        rig.send_new(device="dropped")
+        assert connection.readings == [1, 2]
 
 
 async def test_what_waits_comes_again_after_the_connection_and_other_rules() -> None:
@@ -182,11 +197,13 @@ async def test_what_waits_comes_again_after_the_connection_and_other_rules() -> 
     rig.session.send_pending()
     assert second.readings == [3]
     second.ack(3)
+    rig.send_new()
+    assert second.readings == [3, 4]  # the time of the first is over
     rig.store.add()
     rig.send_new()
-    assert second.readings == [3]
+    assert second.readings == [3, 4]
     rig.session.reroute(BrokerRoutes("b", [], {}), 0.5, 0.0)
-    assert second.readings == [3, 5]  # 4 was replaced by 5
+    assert second.readings == [3, 4, 6]  # 5 was replaced by 6
 
 
 @pytest.mark.parametrize("window", [1, 3])

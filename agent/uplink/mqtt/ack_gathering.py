@@ -13,8 +13,8 @@ MOST_AT_ONCE = 4096  # octets; the transport reads what is beyond
 
 class AckGathering:
     """Gathering on the socket of a connection without TLS. While acknowledgements are left in the kernel, the socket is
-    readable only once more octets are there than they take (SO_RCVLOWAT, socket(7)): a command, a refusal or the end of
-    the connection are read as they come. `take` gets what `read` finds.
+    readable only once more octets are there than they take (SO_RCVLOWAT, socket(7)): the end of the connection is seen
+    at once, a command or a refusal once the acknowledgements before it are there, too. `take` gets what `read` finds.
     """
 
     def __init__(self, link: socket.socket, take: Callable[[bytes], None]) -> None:
