@@ -57,3 +57,10 @@ def test_a_topic_that_no_device_takes_and_wrong_settings(gatepost, settings):
     assert nobody.code == 1
     assert "no device of the settings takes the topic tele/plug-4/SENSOR" in nobody.err
     assert gatepost("listener", "-c", settings("devices: {x: {driver: mqt}}"), "--try", "t", "{}").code == 78
+
+
+def test_a_payload_without_end_is_not_read_to_its_end(gatepost, settings, monkeypatch):
+    monkeypatch.setattr("gatepost.agent.cli.verbs.listener.MOST_TRIED", 10)
+    long = gatepost("listener", "-c", settings(SETTINGS), "--try", SENSOR, "1" * 11)
+    assert long.code == 2
+    assert "more than 10 octets" in long.err

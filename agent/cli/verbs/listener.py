@@ -15,6 +15,8 @@ from gatepost.agent.cli.support.output import say, say_json, table
 from gatepost.agent.cli.verbs.readings import values
 from gatepost.agent.core.errors import NotFound
 
+MOST_TRIED = 1_000_000  # octets of a payload
+
 
 def listener_verb(
     hang_up: Annotated[
@@ -92,7 +94,9 @@ def _refused_row(each: dict[str, Any]) -> list[str]:
 def _try(topic: str, payload: str, config: Path, json: bool) -> None:
     from gatepost.agent.cli.support.mapping_trial import try_message
 
-    octets = sys.stdin.buffer.read() if payload == "-" else payload.encode()
+    octets = sys.stdin.buffer.read(MOST_TRIED + 1) if payload == "-" else payload.encode()
+    if len(octets) > MOST_TRIED:
+        raise typer.BadParameter(f"a payload of more than {MOST_TRIED} octets", param_hint="--try")
     found = try_message(valid_settings(config), topic, octets)
     if json:
         say_json({"tried": found})
