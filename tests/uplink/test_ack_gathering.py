@@ -102,6 +102,10 @@ async def test_a_command_is_read_at_once_and_what_came_before_it_too() -> None:
         left.peer.send(COMMAND)
         await until(lambda: left.client.messages)
         assert left.client.acks == ALL
+        left.client.publish(4)
+        await until(lambda: len(left.acks) == 4)
+        left.peer.send(left.acks[3])  # nothing is left in the kernel any more
+        await until(lambda: left.client.acks == [*ALL, (4, 0)])
 
 
 async def test_a_reason_is_read_at_once() -> None:
