@@ -186,19 +186,19 @@ class SettingsApplier:
             problems.append(_told(error))
             await self._roll_back(old, known)
             return self._ended(reason, False, [], problems, tried=True)
-        problems += [part.trouble for part in (self.api, self._mqtt_listener) if part is not None and part.trouble]
+        unserved = [part.trouble for part in (self.api, self._mqtt_listener) if part is not None and part.trouble]
         self.current.loaded = loaded
         if not self.on_trial():
             self._kept = loaded
-        return self._ended(reason, True, changed.keys(), problems)
+        return self._ended(reason, True, changed.keys(), problems + unserved, unserved=bool(unserved))
 
     def _ended(
-        self, reason: str, applied: bool, changed: list[str], problems: list[str], tried: bool = False
+        self, reason: str, applied: bool, changed: list[str], problems: list[str], **why: bool
     ) -> dict[str, Any]:
-        """`tried`: refused while it was put into force, so that the files have no mistake."""
+        """`tried`: refused while it was put into force, so that the files have no mistake. `unserved`: in force, and
+        an address or a certificate of it cannot be used."""
         result: dict[str, Any] = {"applied": applied, "changed": changed, "problems": problems}
-        if tried:
-            result["tried"] = True
+        result |= {name: True for name, holds in why.items() if holds}
         self.current.last_reload = {**result, "at": rfc3339(self._clock.now().wall), "reason": reason}
         if applied and not changed:
             return result
@@ -242,7 +242,8 @@ class SettingsApplier:
             await self._apply(old, self.current.origins)
             await self._store.backlog.forget(self._store.backlog.known - brokers)
         except Exception as error:  # the agent runs on with what there is
-            log.error("the earlier settings could not be applied again: %s", error, exc_info=error)
+            told = None if isinstance(error, GatepostError) else error
+            log.error("the earlier settings could not be applied again: %s", error, exc_info=told)
 
     async def _reports_to(self, new: Settings) -> dict[str, list[str] | None]:
         """Device -> its brokers (None: every one). What a removed device was restricted to still holds for what is

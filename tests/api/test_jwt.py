@@ -4,6 +4,7 @@ import base64
 import json
 import time
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -12,6 +13,7 @@ from gatepost.agent.api.auth.jwt import JwtJudge, role_in
 from gatepost.agent.core.errors import Forbidden, JwtWrong, Unauthenticated
 from gatepost.agent.settings.model import JwtSettings
 from tests.api.remote import listening
+from tests.api.test_tcp import write_certificate
 from tests.support.failing import failing
 
 jwt = pytest.importorskip("jwt")
@@ -158,3 +160,15 @@ async def test_over_the_api_as_settings_say(remote):
     assert (await remote.http.get("/api/v1/status", headers=await remote.as_("viewer"))).status_code == 200
     await remote.server.apply(listening(remote.app, listen=listen))
     assert (await remote.http.get("/api/v1/status", headers=headers)).status_code == 401
+
+
+async def test_a_certificate_that_broke_takes_nobody_s_token_away(remote, tmp_path):
+    tls = write_certificate(tmp_path)
+    api = listening(remote.app, jwt=SHARED, tls=tls)
+    await remote.server.apply(api)
+    (tmp_path / "cert.pem").write_text("no certificate")
+    await remote.server.apply(api)
+    assert remote.server.trouble
+    headers = {"authorization": f"Bearer {jwt.encode(claims(role='viewer'), SECRET, 'HS256')}"}
+    async with httpx.AsyncClient(verify=False) as http:
+        assert (await http.get(f"https://{api.listen}/api/v1/status", headers=headers)).status_code == 200

@@ -22,6 +22,8 @@ from gatepost.agent.settings.trial.changes import settings_of_yaml
 from gatepost.agent.settings.trial.record import PENDING, TrialRecord, put_back, revert_at_start, write_record
 from gatepost.drivers.driver import Registry
 from tests.api.real import running, written
+from tests.api.test_tcp import write_certificate
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 NOWHERE = "mqtt://127.0.0.1:9"
@@ -352,6 +354,24 @@ async def test_an_api_address_in_use_since_the_start_refuses_no_other_change(fol
             freed = (await http.post("reload", json={})).json()
             assert (freed["applied"], freed["problems"]) == (True, [])
             assert (await http.get("status")).json()["api"]["trouble"] == ""
+
+
+def spoil(file):
+    Path(file).write_text("not there yet")
+
+
+async def test_a_certificate_that_is_renewed_wrongly_refuses_no_other_change(folder):
+    tls = write_certificate(folder)
+    api = {"socket": str(folder / "api.sock"), "listen": f"127.0.0.1:{free_port()}"}
+    api["tls"] = {"cert": tls.cert, "key": tls.key}
+    async with running(written(folder, api=api)) as (_, http):
+        spoil(tls.key)
+        written(folder, api=api, store={"keep": "3d"})
+        outcome = (await http.post("reload", json={})).json()
+        assert (outcome["applied"], outcome["changed"], outcome["unserved"]) == (True, ["store"], True)
+        assert tls.cert in outcome["problems"][-1]
+        write_certificate(folder)
+        assert "unserved" not in (await http.post("reload", json={})).json()
 
 
 async def test_a_broker_of_refused_settings_is_owed_nothing(folder):

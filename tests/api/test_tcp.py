@@ -157,9 +157,14 @@ async def test_a_broken_certificate_leaves_the_one_that_works(app, running, tmp_
     await running.serve()
     trust = ssl.create_default_context(cafile=tls.cert)
     (tmp_path / "cert.pem").write_text("no certificate")
-    with pytest.raises(ListenWrong):
-        await running.apply(api)
+    await running.apply(api)  # refuses nothing: the settings are the same
+    assert "cert.pem" in running.trouble
     assert (await health(f"https://localhost:{port}", verify=trust)).status_code == 200
+    with pytest.raises(ListenWrong):
+        await running.apply(msgspec.structs.replace(api, rate_limit=1.0))
+    write_certificate(tmp_path)
+    await running.apply(api)
+    assert running.trouble == ""
 
 
 async def test_a_head_that_trickles_after_an_answer_is_not_waited_for_without_end(app, running, monkeypatch):

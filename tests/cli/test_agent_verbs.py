@@ -305,6 +305,12 @@ def test_reload_that_is_refused_is_78(gatepost, agent):
     assert gatepost("reload", "--json").code == 78
 
 
+def test_reload_fails_where_a_certificate_cannot_be_used(gatepost, agent):
+    agent.app.outcome = {"applied": True, "changed": [], "problems": ["api.tls: not its key"], "unserved": True}
+    shown = gatepost("reload")
+    assert (shown.code, "api.tls: not its key" in shown.out) == (1, True)
+
+
 def test_doctor_explains_what_is_not_upstream(gatepost, agent):
     agent.take()
     agent.app.clock.synchronised = False

@@ -109,8 +109,8 @@ class ApiServer:
             self._loop.call_soon_threadsafe(self._app.events.emit, LOG, line.as_dict())
 
     async def apply(self, api: ApiSettings) -> None:
-        """Serves where `api` says, with certificate and keys as their files are now. At the start, and for what failed
-        there and was not changed since, the agent goes on without: `trouble` says why.
+        """Serves where `api` says, with certificate and keys as their files are now. At the start, and where `api` is
+        what holds, the agent goes on with what it has: `trouble` says why.
 
         Raises ListenWrong, JwtWrong, SettingsWrong.
         """
@@ -118,7 +118,7 @@ class ApiServer:
             await self._apply(api)
             self.trouble = ""
         except GatepostError as error:
-            if self._held is not None and not (self.trouble and api == self._held):
+            if self._held is not None and api != self._held:
                 raise
             self.trouble = error.message
             log.error("%s; %s", error.message, error.hint)
@@ -129,11 +129,13 @@ class ApiServer:
         if api.jwt != self._jwt:
             self._authenticator.sessions.close_of_jwt()
         self._jwt = api.jwt
-        await self._apply_tcp(api)
-        if api.listen is not None and api.jwt is not None:
-            from gatepost.agent.api.auth.jwt import JwtJudge
+        try:
+            await self._apply_tcp(api)
+        finally:  # also where TCP is served on with an earlier certificate
+            if self.tcp is not None and self.tcp == api.listen and api.jwt is not None:
+                from gatepost.agent.api.auth.jwt import JwtJudge
 
-            self._authenticator.jwt = await off_loop("api.jwt", partial(JwtJudge, api.jwt, self._resolve))
+                self._authenticator.jwt = await off_loop("api.jwt", partial(JwtJudge, api.jwt, self._resolve))
 
     async def _apply_tcp(self, api: ApiSettings) -> None:
         if api.listen == self.tcp and (api.tls is None) == (self._tls is None):

@@ -206,12 +206,14 @@ class FindingList(TypedDict):
 
 
 class ReloadResult(TypedDict):
-    """`tried`: refused while it was applied; a check of the files finds no mistake."""
+    """`tried`: refused while it was applied; a check of the files finds no mistake. `unserved`: applied, and the API or
+    the listener is not served as the settings say."""
 
     applied: bool
     changed: list[str]
     problems: list[str]
     tried: NotRequired[bool]
+    unserved: NotRequired[bool]
 
 
 class CommandOutcome(TypedDict):

@@ -148,7 +148,8 @@ def confirm_verb(
 def reload_verb(socket: Socket = None, config: Config = None, json: Json = False) -> None:
     """Read the settings again and apply what changed.
 
-    Wrong settings are refused with every problem (exit code 78); the agent keeps the ones that it has.
+    Wrong settings are refused with every problem (exit code 78); the agent keeps the ones that it has. Certificates and
+    keys are read again too: where one cannot be used, the earlier one stays in use (exit code 1).
 
     \b
     Example:
@@ -169,3 +170,5 @@ def reload_verb(socket: Socket = None, config: Config = None, json: Json = False
         complain("the new settings were refused; the agent keeps the ones that it has", do)
     if not outcome["applied"]:
         raise typer.Exit(ExitCode.SETTINGS)
+    if outcome.get("unserved"):
+        raise typer.Exit(ExitCode.FAILED)
