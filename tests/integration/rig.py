@@ -122,14 +122,12 @@ class Agent:
         assert self.process is not None
         return await asyncio.wait_for(self.process.wait(), seconds)
 
-    async def stop(self) -> float:
-        """SIGTERM; how many seconds it took."""
+    async def stop(self) -> None:
+        """By SIGTERM."""
         assert self.process is not None
-        began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         code = await self.ended()
         assert code == 0, f"{code}: {self.tail()}"
-        return time.monotonic() - began
 
     async def kill(self) -> None:
         assert self.process is not None

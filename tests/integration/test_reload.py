@@ -61,7 +61,7 @@ async def test_drops_add_change_and_are_refused(tmp_path: Path) -> None:
         (one.drops / "40-route.yaml").unlink()
         await one.until(lambda: there.on("devices/two/status")[-1]["status"] == "offline")
         assert [device["id"] for device in (await one.client.devices())["devices"]] == ["one"]
-        assert await one.stop() < 5
+        await one.stop()
 
 
 def test_a_line_of_the_log_names_the_first_of_many_changes() -> None:

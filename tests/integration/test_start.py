@@ -146,7 +146,7 @@ async def test_sighup_and_sigterm_right_after_the_start(tmp_path: Path) -> None:
             assert one.process is not None
             one.process.send_signal(signal.SIGHUP)
             await asyncio.sleep(0)
-            assert await one.stop() < 5
+            await one.stop()
 
 
 async def test_a_start_that_fails_late_ends_with_its_exit_code(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ async def test_a_hangup_before_the_settings_were_read_is_heard_once_the_agent_ha
         one.process.send_signal(signal.SIGHUP)
         await one.until(lambda: "READY=1" in one.heard())
         await one.until(lambda: any(line.startswith("RELOADING=1") for line in one.heard()))
-        assert await one.stop() < 5
+        await one.stop()
 
 
 async def test_signals_while_it_stops_change_nothing(tmp_path: Path) -> None:

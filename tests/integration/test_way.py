@@ -25,8 +25,7 @@ async def test_from_the_port_to_a_subscriber(tmp_path: Path) -> None:
             await one.until(lambda: len(there.readings("probe")) > 20)
             device.hot = True
             await one.until(lambda: any(reading["urgent"] for reading in there.readings("probe")))
-            seconds = await one.stop()  # while it still says something
-            assert seconds < 5
+            await one.stop()  # while it still says something
             assert "STOPPING=1" in one.heard()
             await until(lambda: there.on("gateways/gw/status")[-1]["status"] == "offline")
             readings = there.readings("probe")

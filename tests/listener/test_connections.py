@@ -166,16 +166,21 @@ async def test_an_empty_status_clears_the_retained_one(tmp_path: Path) -> None:
 
 
 async def test_a_will_waits_for_its_delay(tmp_path: Path) -> None:
-    will = WillMessage("devices/plug-3/data", b'{"gone": 1}', 1, properties={"will_delay": 1})
+    def connect(delay: int) -> dict[str, Any]:
+        will = WillMessage("devices/plug-3/data", b'{"gone": 1}', 1, properties={"will_delay": delay})
+        return {"version": MQTT_5, "will": will, "clean": False, "properties": {"session_expiry": 3600}}
+
     async with ListenerRig(tmp_path, {"plug-3": {}}) as rig:
-        connect = {"will": will, "clean": False, "properties": {"session_expiry": 30}}
-        async with rig.client(version=MQTT_5, **connect):
-            pass
-        async with rig.client(version=MQTT_5, **connect) as client:
+        async with rig.client(**connect(1800)):
+            (session,) = rig.server.sessions.of("plug-3")
+        waits = await until(lambda: session.will_timer)
+        async with rig.client(**connect(1)) as client:
             assert client.connack.session_present
-            await asyncio.sleep(1.2)
-            assert await rig.readings() == []
-        await asyncio.sleep(1.2)
+            assert (waits.cancelled(), session.will) == (True, None)
+            began, head = asyncio.get_running_loop().time(), rig.store.head
+        await until(lambda: rig.store.head > head)
+        assert asyncio.get_running_loop().time() - began >= 1
+        await rig.store.stored(rig.store.head)
         assert [reading["gone"] for reading in await rig.readings()] == [1]
 
 

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gatepost.agent.listener.packets import AckPacket, PublishPacket
@@ -213,8 +214,7 @@ async def test_who_waits_hurries_the_commit(tmp_path: Path) -> None:
         began = asyncio.get_running_loop().time()
         for number in range(5):
             await client.publish("devices/plug-3/data", {"n": number})
-        took = asyncio.get_running_loop().time() - began
-        assert 0.35 < took < 3.0
+        assert asyncio.get_running_loop().time() - began > 0.35
 
 
 async def test_a_full_store_keeps_the_device_waiting_and_loses_nothing(tmp_path: Path) -> None:
@@ -233,17 +233,16 @@ async def test_a_full_store_keeps_the_device_waiting_and_loses_nothing(tmp_path:
 
 
 async def test_a_fast_device_is_slowed(tmp_path: Path) -> None:
-    async with ListenerRig(tmp_path, {"plug-3": {}, "other": {}}, rate=20.0) as rig:
+    async with ListenerRig(tmp_path, {"plug-3": {}, "other": {}}, rate=1.0) as rig:
         async with rig.client() as fast, rig.client("other") as other:
-            began = asyncio.get_running_loop().time()
-            for number in range(60):
+            for number in range(20):
                 await fast.publish("devices/plug-3/data", {"n": number}, 0)
-            ack = await other.publish("devices/other/data", {"n": 1})
-            assert ack is not None
-            assert asyncio.get_running_loop().time() - began < 1.0
-            await fast.publish("devices/plug-3/data", {"n": 60})
-            assert asyncio.get_running_loop().time() - began > 0.8
-        assert len(await rig.readings("plug-3")) == 61
+            slowed = asyncio.create_task(fast.publish("devices/plug-3/data", {"n": 20}))
+            assert await other.publish("devices/other/data", {"n": 1}) is not None
+            assert not slowed.done()
+            await rig.listener.apply(msgspec.structs.replace(rig.settings, rate=0), {})
+            assert await slowed is not None
+        assert len(await rig.readings("plug-3")) == 21
 
 
 async def test_qos_2_is_stored_once_also_after_a_new_connection(tmp_path: Path) -> None:
