@@ -100,6 +100,40 @@ async def test_what_was_called_unsigned_is_sent_again_and_not_at_once(
     }
 
 
+async def test_a_box_that_forgot_what_it_applied_is_sent_it_again_and_decides_anew(
+    sink: PostgresSink, database: Any, key: SigningKey
+) -> None:
+    await released(database, key, "ward-1")
+    await report(sink, "applied")
+    await database.execute("update desired set sent_at = now() - interval '6 min'")
+    assert await due_documents(database, 10) == []
+    await sink.write(parse("gateways/ward-1/desired/get", b'{"have": 1}'))  # a connection of the same card
+    assert await due_documents(database, 10) == []
+    await sink.write(parse("gateways/ward-1/desired/get", b'{"have": 0}'))  # a new one
+    (again,) = await due_documents(database, 10)
+    await mark_sent(database, [again])
+    assert await due_documents(database, 10) == []
+    await report(sink, "stale")
+    await report(sink, "reverted")
+    await report(sink, "applied")
+    assert await database.fetchval("select status from desired") == "reverted"
+    await database.execute("update desired set sent_at = now() - interval '6 min'")
+    assert await due_documents(database, 10) == []
+
+
+async def test_a_version_that_a_restored_database_does_not_know_is_told(
+    sink: PostgresSink, database: Any, key: SigningKey
+) -> None:
+    await released(database, key, "ward-1")
+    await report(sink, "applied")
+    (line,) = await gateways(database)
+    assert (line.state, line.notes()) == ("well", [])
+    await report(sink, "applied", 7)
+    (line,) = await gateways(database)
+    assert (line.state, line.unknown) == ("behind", 7)
+    assert line.notes() == ["runs version 7, which is not known here: roll out again"]
+
+
 class TakenOver:
     """Publisher whose broker takes everything."""
 

@@ -74,8 +74,10 @@ async def test_from_a_key_to_the_answer_of_a_gateway(tmp_path: Path, database: A
     report = {"version": 42, "status": "applied", "gateway_id": "ward-1", "timestamp": "2026-11-29T10:00:00Z"}
     for status in ("applied", "trying", "stale"):  # out of order, and a repeat
         await sink.write(parse("gateways/ward-1/reported", orjson.dumps({**report, "status": status})))
-    await sink.close()
     assert "as desired" in await shell.ok("desired", "show", "ward-1")
+    await sink.write(parse("gateways/ward-2/reported", orjson.dumps({**report, "version": 60})))
+    await sink.close()
+    assert "not known here" in await shell.ok("desired", "show", "ward-2")
     (line,) = json.loads(await shell.ok("desired", "show", "ward-1", "--json"))
     assert (line["desired"], line["status"]) == (42, "applied")
     # A rollout that is over tells what became of it, and a gateway that is none can be taken out.

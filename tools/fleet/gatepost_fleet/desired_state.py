@@ -68,17 +68,20 @@ update gateway set desired = (
 ) from held where gateway.id = held.gateway_id and gateway.desired = held.version
 """
 # A gateway that asks is answered if there is newer; one that says nothing is told again, ever more seldom. One that
-# called it unsigned may have had another one, or wrong keys: it asks again when these are mended.
+# called it unsigned may have had another one, or wrong keys: it asks again when these are mended. One that asks after
+# it had answered has forgotten: a new card, or an older backup.
 _DUE = """
 select gateway.id, desired.version, desired.envelope
 from gateway
 join desired on desired.gateway_id = gateway.id and desired.version = gateway.desired
 join rollout on rollout.id = desired.rollout
-where coalesce(desired.status, 'unsigned') = 'unsigned' and rollout.state in ('running', 'done')
-  and coalesce(gateway.have, 0) < desired.version
-  and (desired.sent_at is null or gateway.asked_at > desired.sent_at
-          and (desired.status is null or desired.sent_at < now() - $1::interval)
-       or desired.sent_at < now() - $1::interval * (2 ^ least(desired.sent, 10)))
+where rollout.state in ('running', 'done') and coalesce(gateway.have, 0) < desired.version
+  and (coalesce(desired.status, 'unsigned') = 'unsigned'
+         and (desired.sent_at is null or gateway.asked_at > desired.sent_at
+                 and (desired.status is null or desired.sent_at < now() - $1::interval)
+              or desired.sent_at < now() - $1::interval * (2 ^ least(desired.sent, 10)))
+       or gateway.asked_at > desired.reported_at and gateway.asked_at > desired.sent_at
+         and desired.sent_at < now() - $1::interval)
 order by desired.sent_at nulls first, desired.wave, gateway.id limit $2
 """
 _UNTOLD = """

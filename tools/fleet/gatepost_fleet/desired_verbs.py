@@ -111,6 +111,8 @@ def show(
         reported = line["reported"] or {}
         told = f"{reported.get('version')} {reported.get('status')}" if reported else "nothing"
         state = "as desired" if line["status"] == "applied" else line["status"] or "no answer"
+        if reported.get("status") == "applied" and (reported.get("version") or 0) > (line["desired"] or 0):
+            state = "not known here: roll out again"
         print(f"{printable(line['id']):<24} desired {line['desired'] or '-':<8} reported {told:<20} {state}")
     if gateway is not None and lines and lines[0]["reported"]:
         print(json.dumps(lines[0]["reported"], indent=2))

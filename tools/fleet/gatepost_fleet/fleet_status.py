@@ -26,7 +26,10 @@ select gateway.id, extract(epoch from now() - gateway.last_seen)::float8 as sile
        least(coalesce(holes.missing, 0), $5::bigint)::bigint as missing, coalesce(lives.copies, false) as copied,
        gateway.desired, desired.status as outcome,
        case when coalesce(desired.status, 'unsigned') in ('trying', 'unsigned')
-            then extract(epoch from now() - desired.released_at)::float8 end as lag, waits.owed
+            then extract(epoch from now() - desired.released_at)::float8 end as lag, waits.owed,
+       case when gateway.reported ->> 'status' = 'applied'
+            then nullif(greatest((gateway.reported ->> 'version')::bigint, coalesce(gateway.desired, 0)),
+                        coalesce(gateway.desired, 0)) end as unknown
 from gateway
 left join desired on desired.gateway_id = gateway.id and desired.version = gateway.desired
 left join (
@@ -67,7 +70,8 @@ order by gateway.id
 class GatewayLine(NamedTuple):
     """One gateway as the fleet sees it. Seconds: since it was heard (None: never), its clock's offset, the age of
     readings that waited there, and `lag` since a desired state without outcome was released. `missing` readings by its
-    own account, which also says how many it `owed` (None: it does not); `outcome` of the `desired` version."""
+    own account, which also says how many it `owed` (None: it does not); `outcome` of the `desired` version; `unknown`:
+    a later version that it runs, as after the database was restored from a backup."""
 
     id: str
     silent: float | None
@@ -80,6 +84,7 @@ class GatewayLine(NamedTuple):
     outcome: str | None
     lag: float | None
     owed: int | None = None
+    unknown: int | None = None
 
     @property
     def state(self) -> str:
@@ -90,7 +95,7 @@ class GatewayLine(NamedTuple):
             "failed": self.outcome in FAILED,
             "silent": self.silent is None or self.silent > SILENT,
             "offline": self.status == "offline",
-            "behind": self.lag is not None,
+            "behind": self.lag is not None or self.unknown is not None,
         }
         return next((state for state in STATES if holds.get(state)), "well")
 
@@ -107,7 +112,9 @@ class GatewayLine(NamedTuple):
             found.append("two boxes use this id: a copied card?")
         if self.clock_offset is not None and abs(self.clock_offset) > 5:
             found.append(f"clock {self.clock_offset:+.0f} s")
-        if self.outcome in FAILED:
+        if self.unknown is not None:
+            found.append(f"runs version {self.unknown}, which is not known here: roll out again")
+        elif self.outcome in FAILED:
             found.append(f"version {self.desired} was {self.outcome}")
         elif self.lag is not None:
             found.append(f"version {self.desired} {self.outcome or 'not answered'} for {self.lag / 60:.0f} min")

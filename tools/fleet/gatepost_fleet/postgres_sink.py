@@ -72,12 +72,14 @@ on conflict (id) do update set last_seen = excluded.last_seen, reported = case
 """
 # The first outcome counts: a version that was decided is not tried again. But `unsigned` and `stale` are none: what
 # somebody else published brings them, or a repeat, so any report that is worth more takes their place. A gateway that
-# cannot verify a document need not say which version it is: it is what was sent to it.
+# cannot verify a document need not say which version it is: it is what was sent to it. One that had forgotten and was
+# sent it again decides anew.
 _OUTCOME = """
 with worth as (select array['unsigned', 'stale', 'trying'] as ranks)
 update desired set status = $3, report = $4::jsonb, reported_at = now() from worth
 where gateway_id = $1
-  and (status is null or array_position(ranks, status) < coalesce(array_position(ranks, $3), 4))
+  and (status is null or array_position(ranks, status) < coalesce(array_position(ranks, $3), 4)
+       or array_position(ranks, $3) is null and sent_at > reported_at)
   and version = coalesce($2::bigint, (select desired from gateway where id = $1))
 """
 _ACCOUNT = """
