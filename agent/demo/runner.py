@@ -30,7 +30,7 @@ from gatepost.drivers.extras import install_extra
 from gatepost.drivers.testing.pty import PtyTwin
 
 DRAW = 0.25  # seconds
-SETTLING = 5.0  # seconds at the end for what was taken to be stored, and delivered if the broker is there
+SETTLING = 15.0  # seconds at the end for what was taken to be stored, and delivered if the broker is there
 SEEN = 200  # stored readings to look back at when the view begins, so that counts are whole
 DEVICES: dict[str, dict[str, Any]] = {
     "oximeter-1": {"driver": "contec-cms50d-plus", "thresholds": {"spo2": {"min": 90}}},

@@ -59,7 +59,7 @@ class StoredAcknowledger:
         self._watch = watch
         self._waiting: dict[WaitsForDisk, None] = {}  # in order
         self._counts: dict[int, int] = {}  # commit -> messages in it
-        self._newest = 0  # the last commit that somebody began to wait for, and since when
+        self.newest = 0  # the last commit that somebody began to wait for, and since when
         self._since = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -79,8 +79,8 @@ class StoredAcknowledger:
     def wait(self, waiter: WaitsForDisk, ticket: int) -> None:
         """`waiter` is told when the commit is on disk, which is hurried after `within` seconds."""
         self._waiting[waiter] = None
-        if ticket > self._newest:
-            self._newest = ticket
+        if ticket > self.newest:
+            self.newest = ticket
             self._since = self._watch.arrived()
         if self._timer is None:
             self._arm()
@@ -110,7 +110,7 @@ class StoredAcknowledger:
             if waiter.settle(durable):
                 self._waiting[waiter] = None
         self._disarm()
-        if self._newest > durable:
+        if self.newest > durable:
             self._arm()
 
     def _arm(self) -> None:
@@ -125,7 +125,7 @@ class StoredAcknowledger:
     def _hurry(self) -> None:
         self._watch.look()
         self._timer = None
-        if self._waiting and self._newest > self.commits.committed:
+        if self._waiting and self.newest > self.commits.committed:
             self.commits.hurry()
 
 

@@ -157,7 +157,7 @@ class MqttServer:
             self.commits.hurry()
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_ACKS):
-                    await self.acknowledger.durable(self.commits.ticket - 1)
+                    await self.acknowledger.durable(self.acknowledger.newest)
         self._hang_up_all("gateway stops", "the gateway stops")
 
     def _hang_up_all(self, key: str, message: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import stat
 import subprocess
@@ -17,6 +18,14 @@ from tests.support.failing import failing
 from tests.support.waiting import until
 
 
+@pytest.fixture
+def strict_umask():
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("strict_umask")
 async def test_only_owner_and_group_may_use_the_socket(server):
     mode = server.path.stat().st_mode
     assert stat.S_ISSOCK(mode)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gatepost.agent.listener import server
 from gatepost.agent.listener.packets import AckPacket, PublishPacket
 from gatepost.agent.listener.properties import PUBACK, PUBREC
 from tests.listener.rig import MQTT_3, MQTT_5, ListenerRig
@@ -194,7 +195,10 @@ async def test_one_connection_carries_many_devices(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_nothing_is_acknowledged_before_the_disk_has_it(tmp_path: Path) -> None:
+async def test_nothing_is_acknowledged_before_the_disk_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "LAST_ACKS", 3600.0)
     async with ListenerRig(tmp_path, {"plug-3": {}}, commit=30.0, ack_within=5.0) as rig, rig.client() as client:
         await client.publish("devices/plug-3/data", {"n": 0})  # after a quiet spell: at once
         for number in (1, 2):
@@ -207,6 +211,10 @@ async def test_nothing_is_acknowledged_before_the_disk_has_it(tmp_path: Path) ->
         rig.store.writer.hurry()
         assert [await client.receive(), await client.receive()] == [AckPacket(PUBACK, 2), AckPacket(PUBREC, 3)]
         assert len(await rig.readings()) == 3
+        await client.publish("devices/plug-3/data", {"n": 3}, wait=False)
+        await until(lambda: rig.store.writer.waiting)
+        await asyncio.wait_for(rig.server.stop(), 20)  # it hurries the commit, and waits for no other
+        assert await client.receive() == AckPacket(PUBACK, 4)
 
 
 async def test_who_waits_hurries_the_commit(tmp_path: Path) -> None:

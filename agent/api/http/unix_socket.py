@@ -25,7 +25,9 @@ def bind(path: Path) -> socket.socket:
         raise SocketWrong(f"{path} is too long for a socket", f"api.socket: at most {LONGEST} octets")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        path.parent.mkdir(mode=PARENT_MODE, parents=True, exist_ok=True)
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True)
+            path.parent.chmod(PARENT_MODE)  # mkdir's mode would be less under umask 077
         _may_replace(path)
         made = path.with_name(f".{path.name}.new")
         made.unlink(missing_ok=True)
