@@ -195,9 +195,7 @@ async def test_one_connection_carries_many_devices(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_nothing_is_acknowledged_before_the_disk_has_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nothing_is_acknowledged_before_the_disk_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "LAST_ACKS", 3600.0)
     async with ListenerRig(tmp_path, {"plug-3": {}}, commit=30.0, ack_within=5.0) as rig, rig.client() as client:
         await client.publish("devices/plug-3/data", {"n": 0})  # after a quiet spell: at once

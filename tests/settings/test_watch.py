@@ -62,7 +62,7 @@ async def test_nothing_changes_nothing_told_and_few_looks(place):
         lambda p: (p / "main.yaml").unlink(),
         lambda p: (p / "conf.d" / "10.yaml").write_text(""),
         lambda p: (p / "later").mkdir(),
-        lambda p: (p / "main.yaml").chmod(0o600),
+        lambda p: (p / "main.yaml").chmod(0o400),
         lambda p: os.replace(_other(p), p / "main.yaml"),
     ],
 )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.devices.encoding import encode
 from gatepost.agent.store.model import EVENT, IN_STEP, URGENT, Record, Series
-from gatepost.agent.uplink.devices_format import MAX_SERIES, DevicesFormat
+from gatepost.agent.uplink.devices_format import MAX_SECONDS, MAX_SERIES, DevicesFormat
 from gatepost.agent.uplink.topics import BrokerTopics
 from gatepost.drivers.reading import Reading, Waveform
 
@@ -224,6 +224,7 @@ def test_seconds_that_come_by_turns_and_many_series_stay_right() -> None:
             payload = orjson.loads(octets)
             assert payload["device_id"] == f"d{seq}"
             assert payload["timestamp"] == rfc3339(wall)
+            assert (len(form._known) <= MAX_SERIES, len(form._seconds) <= MAX_SECONDS) == (True, True)
 
 
 def test_a_topic_of_one_s_own_with_the_metric() -> None:

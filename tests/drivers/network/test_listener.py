@@ -286,9 +286,7 @@ async def test_a_port_changes_hands_under_a_monitor(ward):
 
 async def test_a_port_that_is_taken_is_an_error_of_the_device():
     async with Ward() as ward:
-        with socket.socket() as other:
-            other.bind((HOST, ward.port))
-            other.listen()
+        with socket.create_server((HOST, ward.port)):
             await ward.run(d=ward.owner())
             await until(lambda: "cannot listen" in ward.status("d")[1]["message"], 5)
 
