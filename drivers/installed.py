@@ -31,10 +31,10 @@ def entry_points(group: str, path: Sequence[str] | None = None) -> dict[str, Cal
     return found
 
 
-def installed_at(path: Sequence[str] | None = None) -> tuple[int, ...]:
+def installed_at() -> tuple[int, ...]:
     """Another value once something was installed or removed: when the folders of the path were last changed."""
     times = []
-    for place in sys.path if path is None else path:
+    for place in sys.path:
         try:
             times.append(Path(place or ".").stat().st_mtime_ns)
         except OSError:

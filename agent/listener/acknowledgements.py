@@ -48,11 +48,9 @@ class WaitsForDisk(Protocol):
 class StoredAcknowledger:
     """One listener of the store and one timer for all connections."""
 
-    def __init__(
-        self, commits: CommitLog, on_stored: list[Callable[[], None]], watch: SocketWatch, within: float = 0.25
-    ) -> None:
+    def __init__(self, commits: CommitLog, on_stored: list[Callable[[], None]], watch: SocketWatch) -> None:
         """`on_stored`: the store's listeners. What `watch` would read later is read before a commit, to go with it."""
-        self.within = within
+        self.within = 0.25  # seconds; `listener.ack_within`
         self.stored = 0  # messages that are on disk
         self.commits = commits
         self._listeners = on_stored

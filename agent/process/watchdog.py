@@ -40,7 +40,6 @@ class Watchdog:
         checks: Sequence[Check],
         log: logging.Logger,
         *,
-        lag_limit: float = LAG_LIMIT,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -48,7 +47,6 @@ class Watchdog:
         self._interval = interval
         self._checks = checks
         self._log = log
-        self._lag_limit = lag_limit
         self._monotonic = monotonic
         self._sleep = sleep
         self.lag = 0.0  # seconds, at the last look
@@ -65,7 +63,7 @@ class Watchdog:
 
     def _look(self) -> bool:
         reasons = [reason for reason in map(self._ask, self._checks) if reason]
-        if self.lag > self._lag_limit:
+        if self.lag > LAG_LIMIT:
             reasons.append(f"the event loop was {self.lag:.1f} s late")
         if reasons:
             if self.withheld is None:

@@ -52,12 +52,8 @@ class SettingsWatcher:
         paths: Iterable[Path],
         since: Signature | None = None,
         *,
-        interval: float = INTERVAL,
-        settle: float = SETTLE,
         sleep: Callable[[float], bool] | None = None,
     ) -> None:
-        self._interval = interval
-        self._settle = settle
         self._sleep = sleep
         self._changing = threading.Lock()
         self.watch(paths, since)
@@ -78,12 +74,12 @@ class SettingsWatcher:
 
     def _has_changed(self, sleep: Callable[[float], bool]) -> bool:
         """In the thread: True once something has; False when it is to end."""
-        while not sleep(self._interval):
+        while not sleep(INTERVAL):
             watched = self._watched
             paths, known = watched
             seen = signature(paths)
             while seen != known:  # until two looks agree: an editor or a copy may still be writing
-                if sleep(self._settle):
+                if sleep(SETTLE):
                     return False
                 again = signature(paths)
                 if again == seen:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
@@ -43,7 +42,6 @@ class DeliveryCounters:
     skipped: int = 0  # done without a message: no rule sends it, a newer one took its place, or
     uncarried: int = 0  # of these, the format cannot say it
     delivered_by_lane: dict[str, int] = field(default_factory=lambda: {"urgent": 0, "live": 0, "backlog": 0})
-    last_delivery: float | None = None  # wall seconds
     patience: float = 1.0  # times ACK_LIMIT: doubled by a connection that ran into it, shrinking while acks come
 
 
@@ -121,7 +119,6 @@ class ReadingAcknowledgements:
             for lane in self._feed.lanes.all:
                 counters.delivered_by_lane[lane.name] += lane.delivered
                 lane.delivered = 0
-            counters.last_delivery = time.time()
             self._backoff.reset()
             if self._refusals:
                 for tag, _ in acks:

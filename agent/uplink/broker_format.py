@@ -80,9 +80,9 @@ class BrokerFormat:
         self.news: dict[str, None] = {}  # devices of which the broker is to be told what changed
         self.thinner = ReadingThinner()
         self.greeted = False  # what is said on connecting was said on this connection
-        self.current = self._make({}, mqtt5=True)
+        self.current = self._make({})
 
-    async def begin(self, mqtt5: bool) -> PayloadFormat:
+    async def begin(self) -> PayloadFormat:
         """The format of a connection that is about to be opened."""
         if self._state is None:
             self._state = KeptState(await self._load(), self._changed)
@@ -90,7 +90,7 @@ class BrokerFormat:
         await self._context.read_tokens()
         self.update_devices(self._routes)
         self.news.clear()
-        self.current = self._make(self._state, mqtt5)
+        self.current = self._make(self._state)
         return self.current
 
     def take_over(self, before: BrokerFormat) -> None:
@@ -205,14 +205,13 @@ class BrokerFormat:
         reading_id, clock = context.store.reading_id, context.clock
         return MessageRenderer(self.current, fast, routes, reading_id, clock, settings.qos, batches)
 
-    def _make(self, state: dict[str, Any], mqtt5: bool) -> PayloadFormat:
+    def _make(self, state: dict[str, Any]) -> PayloadFormat:
         context = self._context
         return self.kind(
             FormatContext(
                 gateway=context.gateway,
                 version=context.version,
                 qos=self._settings.qos,
-                mqtt5=mqtt5,
                 options=self._options,
                 topics=self._topics,
                 devices=self._profiles,

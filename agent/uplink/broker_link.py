@@ -321,7 +321,7 @@ class BrokerLink:
         secure = None
         if endpoint.secure:
             secure = await read_file(self.name, "tls", lambda: tls_context(tls.ca, tls.cert, tls.key, tls.verify))
-        await self._format.begin(self._protocol.current == "5")
+        await self._format.begin()
         self._hanging_up = False
         options = ConnectOptions(
             client_id=client_id_of(settings, context.gateway),

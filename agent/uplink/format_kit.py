@@ -44,7 +44,6 @@ def make(kind: type[PayloadFormat], settings: Mapping[str, Any]) -> PayloadForma
             gateway=settings["gateway"]["id"],
             version=settings["version"],
             qos=broker.get("qos", 1),
-            mqtt5=True,
             options=msgspec.convert(given, kind.options_type),
             topics=topics,
             devices=devices,

@@ -80,11 +80,10 @@ _Group = tuple[EventFilter, dict[WebSocketConnection, None]]
 class Broadcaster:
     """`waiting`: octets in the clients' queues; `lost`: events that did not reach one; `cut_off`: clients ended."""
 
-    def __init__(self, app: AgentInterface, patience: WebSocketTimeouts | None = None, most: int = MOST) -> None:
-        self.patience = patience or WebSocketTimeouts()
+    def __init__(self, app: AgentInterface) -> None:
+        self.patience = WebSocketTimeouts()
         self.waiting = self.lost = self.cut_off = 0
         self._app = app
-        self._most = most
         self._groups: dict[_GroupKey, _Group] = {}
         self._clients: dict[WebSocketConnection, None] = {}
         self._number = self._missed = 0
@@ -98,8 +97,8 @@ class Broadcaster:
 
     def check_room(self, principal: Principal, address: str) -> None:
         """Raises Unavailable, TooMany when there is no room for one more."""
-        if len(self._clients) >= self._most:
-            raise Unavailable(f"there are {self._most} WebSocket clients already", "try again later")
+        if len(self._clients) >= MOST:
+            raise Unavailable(f"there are {MOST} WebSocket clients already", "try again later")
         if (
             sum(client.principal.name == principal.name and client.address == address for client in self._clients)
             >= OF_ONE

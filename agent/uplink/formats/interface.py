@@ -82,7 +82,6 @@ class FormatContext:
     gateway: str
     version: str  # of the product
     qos: int
-    mqtt5: bool
     options: Any  # an instance of the format's `options_type`
     topics: Any  # BrokerTopics: topics(key, device, metric)
     devices: Mapping[str, DeviceProfile]  # live: follows the settings; only devices that report to this broker
@@ -163,7 +162,7 @@ RESPONSE_SCHEMA: dict[str, Any] = {
 EVENT_SCHEMA: dict[str, Any] = {"type": "object", "required": ["event"], "properties": {"event": {"type": "string"}}}
 
 
-def contract_channels(topics: Mapping[str, str], commands: bool = True) -> Iterable[FormatChannel]:
+def contract_channels(topics: Mapping[str, str]) -> Iterable[FormatChannel]:
     """Statuses, events and commands of the contract (section 2)."""
     yield FormatChannel(
         "device_status", topics["device_status"], "send", "Status of a device", 1, True, schema=STATUS_SCHEMA
@@ -180,12 +179,11 @@ def contract_channels(topics: Mapping[str, str], commands: bool = True) -> Itera
         will=True,
     )
     yield FormatChannel("gateway_events", topics["gateway_events"], "send", "An event", 1, schema=EVENT_SCHEMA)
-    if commands:
-        for key, title in (("commands", "A command for a device"), ("gateway_commands", "A command for the gateway")):
-            yield FormatChannel(key, topics[key], "receive", title, 1, schema=COMMAND_SCHEMA, command=True)
-        for key in ("responses", "gateway_responses"):
-            title = "The outcome of a command"
-            yield FormatChannel(key, topics[key], "send", title, 1, schema=RESPONSE_SCHEMA, command=True)
+    for key, title in (("commands", "A command for a device"), ("gateway_commands", "A command for the gateway")):
+        yield FormatChannel(key, topics[key], "receive", title, 1, schema=COMMAND_SCHEMA, command=True)
+    for key in ("responses", "gateway_responses"):
+        title = "The outcome of a command"
+        yield FormatChannel(key, topics[key], "send", title, 1, schema=RESPONSE_SCHEMA, command=True)
 
 
 class SeriesWriter(Protocol):

@@ -86,7 +86,6 @@ class AdvertScanner:
     ) -> None:
         self.adapter = adapter
         self.received = 0  # advertisements, of any device
-        self.restarts = 0
         self._bluez = bluez
         self._timing = timing
         self._log = log
@@ -215,7 +214,6 @@ class AdvertScanner:
                 if self.received != received:
                     self._quiet.reset()
                     return True
-                self.restarts += 1
                 self._log.info("%s: no advertisement for a while, the scanner is restarted", self.adapter)
                 if received:
                     self._on_stuck()  # it was not so quiet before

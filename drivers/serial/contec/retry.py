@@ -11,20 +11,20 @@ from gatepost.drivers.backoff import Backoff
 from gatepost.drivers.driver import CommandFailed, DeviceIO
 
 FINAL = frozenset({"connection-lost", "forbidden"})  # failures that waiting does not mend
+LONGEST = 3600.0  # seconds between two attempts
 
 
 class ConversationRetry:
     """Work of a conversation that may have to wait for the device: it records just now, it does not answer. Tried again
     after a pause that doubles and is scattered; each success begins anew."""
 
-    def __init__(self, rng: Random, first: float = 40.0, last: float = 3600.0) -> None:
+    def __init__(self, rng: Random, first: float = 40.0) -> None:
         self._rng = rng
         self._first = first
-        self._last = last
 
     async def until_done(self, io: DeviceIO, work: Callable[[], Awaitable[Any]]) -> None:
         """What is wrong is told in the device's status as `stored_records`; a lost connection ends it."""
-        backoff = Backoff(self._rng, self._first, self._last)
+        backoff = Backoff(self._rng, self._first, LONGEST)
         while True:
             try:
                 await work()

@@ -31,7 +31,6 @@ class MakersScaleTwin(HealthTwin):
         self.model = "Scale " + self.dialect
         self.kilograms, self.ohms = 71.5 + seed % 20, 487
         self.told: list[bytes] = []
-        self.weighings = 0
         self._every = every_seconds
         self._left = 0
         self._asked = self._greets = False
@@ -47,7 +46,6 @@ class MakersScaleTwin(HealthTwin):
 
     def weigh(self) -> None:
         """Somebody steps on it."""
-        self.weighings += 1
         self.kilograms = round(self.wander(self.kilograms, 0.8, 45, 140), 1)
         self._left = STEPS
         self.wake(20)
