@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from gatepost.agent.demo.layout import lines
@@ -28,7 +27,7 @@ class PlainView:
     def __enter__(self) -> PlainView:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.write_counts()
 
     def draw(self) -> None:
@@ -60,9 +59,9 @@ class RichView:
         self._live.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._live.update(self._drawn())
-        self._live.__exit__(kind, error, at)
+        self._live.stop()
 
     def draw(self) -> None:
         self._live.update(self._drawn())

@@ -7,7 +7,6 @@ import errno
 import fcntl
 import os
 from pathlib import Path
-from types import TracebackType
 
 from gatepost.agent.core.errors import StateDirInUse
 from gatepost.agent.core.named_files import open_regular
@@ -52,7 +51,7 @@ class StateDirLock:
     def __enter__(self) -> StateDirLock:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()
 
 

@@ -6,7 +6,6 @@ import os
 import select
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Self
 
 from gatepost.drivers.driver import SerialSettings
@@ -39,7 +38,7 @@ class BlockingPort:
             self._handle.timeout = STEP
         return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *exc: object) -> None:
         handle, self._handle = self._handle, None
         close_port(handle)
 

@@ -79,27 +79,23 @@ class Bench:
             )
             self._say(WAVES_HEAD)
             self._waves(8, 500)
-        readings = self.asked.readings
-        base = self.asked.dir
-        for name in OTHERS:
-            if name not in only or name in ("disk", "waves"):
+        base, readings = self.asked.dir, self.asked.readings
+        measures: dict[str, Callable[[str], dict[str, Any]]] = {
+            "idle": lambda kind: scenarios.idle(kind, base, self.asked.idle_seconds),
+            "outage": lambda kind: scenarios.outage(kind, base),
+            "memory": lambda kind: scenarios.memory(kind, base, readings, self.asked.rate),
+            "backlog": lambda kind: scenarios.backlog(kind, base, readings),
+            "start": lambda kind: scenarios.start(kind, base, readings),
+            "status": lambda kind: scenarios.status(kind, base),
+        }
+        for name, measure in measures.items():
+            if name not in only:
                 continue
             self._say(f"\n{name}; target: {TARGETS[name]}")
             if name == "memory" and readings < 1_000_000:
                 self._say(f"  {readings:,} readings only; --readings 1000000 is the whole of it")
             for kind in self.kinds:
-                if name == "idle":
-                    figures = self._try(name, kind, lambda k: scenarios.idle(k, base, self.asked.idle_seconds))
-                elif name == "memory":
-                    figures = self._try(name, kind, lambda k: scenarios.memory(k, base, readings, self.asked.rate))
-                elif name == "outage":
-                    figures = self._try(name, kind, lambda k: scenarios.outage(k, base))
-                elif name == "backlog":
-                    figures = self._try(name, kind, lambda k: scenarios.backlog(k, base, readings))
-                elif name == "start":
-                    figures = self._try(name, kind, lambda k: scenarios.start(k, base, readings))
-                else:
-                    figures = self._try(name, kind, lambda k: scenarios.status(k, base))
+                figures = self._try(name, kind, measure)
                 self.results.setdefault(name, {})[kind] = figures
                 for what, value in figures.items():
                     self._say(f"  {kind:<6} {what:<26} {_told(value)}")

@@ -8,7 +8,6 @@ With a `payload_format`, ts is 0, and what the format does not say is -1.
 from __future__ import annotations
 
 import json
-import os
 import select
 import socket
 import sys
@@ -19,6 +18,7 @@ from typing import Any
 import orjson
 
 from tools.harness import format_reader, wire
+from tools.harness.commands import CommandLines, say
 
 WIDTH = 6
 
@@ -29,7 +29,7 @@ class Collector:
     def __init__(self, port: int, topic: str = "devices/+/data", payload_format: str = "") -> None:
         self._port, self._topic, self._format = port, topic, payload_format
         self._devices: dict[str, int] = {}
-        self._rest = b""
+        self._commands = CommandLines()
         self._socket: socket.socket | None = None
         self._connects = 0
         self._rows = array("q")
@@ -46,12 +46,11 @@ class Collector:
             elif self._socket in readable:
                 self._receive(self._socket)
             if 0 in readable:
-                chunk = os.read(0, 65536)
-                if not chunk:
+                asked = self._commands.read()
+                if asked is None:
                     return
-                *lines, self._rest = (self._rest + chunk).split(b"\n")
-                for line in lines:
-                    say(self._command(json.loads(line)))
+                for each in asked:
+                    say(self._command(each))
 
     def _connect(self) -> None:
         try:
@@ -79,32 +78,32 @@ class Collector:
             link.close()
             self._socket = None
             return
-        now, rows = time.time_ns(), self._rows
+        now = time.time_ns()
         for frame in self._frames.feed(data):
-            if frame.kind != wire.PUBLISH:
-                continue
-            message = wire.publish(frame, 4)
-            if self._format:
-                for seen in format_reader.read(self._format, message.topic, message.payload):
-                    device = self._devices.setdefault(seen.device, len(self._devices))
-                    rows.extend((device, seen.n, 0, now, seen.sequence, seen.replayed))
-                    self._first = self._first or now
-                    self._last = now
-                continue
-            body = orjson.loads(message.payload)
-            for one in body.get("readings", (body,)):
-                n = one.get("n")
-                if n is None:
-                    continue
-                device = self._devices.setdefault(one["device_id"], len(self._devices))
+            if frame.kind == wire.PUBLISH:
+                self._take(wire.publish(frame, 4), now)
+
+    def _take(self, message: wire.Publish, now: int) -> None:
+        if self._format:
+            for seen in format_reader.read(self._format, message.topic, message.payload):
+                self._note(seen.device, seen.n, 0, now, seen.sequence, seen.replayed)
+            return
+        body = orjson.loads(message.payload)
+        for one in body.get("readings", (body,)):
+            if "n" in one:
                 sequence = int(one["id"].rpartition(":")[2])
-                rows.extend((device, n, int(one["ts"]), now, sequence, one.get("replayed", False)))
-                self._first = self._first or now
-                self._last = now
+                self._note(one["device_id"], one["n"], int(one["ts"]), now, sequence, one.get("replayed", False))
+
+    def _note(self, device: str, n: int, ts: int, now: int, sequence: int, replayed: int) -> None:
+        self._rows.extend((self._devices.setdefault(device, len(self._devices)), n, ts, now, sequence, replayed))
+        self._first = self._first or now
+        self._last = now
 
     def _command(self, asked: dict[str, Any]) -> dict[str, Any]:
         if asked["do"] == "reset":
-            self._reset()
+            self._rows = array("q")
+            self._first = self._last = 0
+            self._devices.clear()
         elif asked["do"] == "dump":
             with open(asked["path"], "wb") as file:
                 self._rows.tofile(file)
@@ -115,16 +114,6 @@ class Collector:
             "devices": self._devices,
             "connects": self._connects,
         }
-
-    def _reset(self) -> None:
-        self._rows = array("q")
-        self._first = self._last = 0
-        self._devices.clear()
-
-
-def say(answer: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

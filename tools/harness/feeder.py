@@ -11,31 +11,26 @@ from __future__ import annotations
 import fcntl
 import heapq
 import json
-import os
 import select
 import sys
 import termios
 import time
-import tty
 from pathlib import Path
 from typing import Any
+
+from tools.harness.commands import CommandLines, say
+from tools.harness.pty_port import PtyPort
 
 TIOCNXCL = getattr(termios, "TIOCNXCL", 0x540D)
 CHUNK = 40  # lines to a write when feeding as fast as it goes
 
 
-class Port:
-    """One simulated device: a PTY in raw mode with a link at a stable path."""
+class Port(PtyPort):
+    """One simulated device."""
 
     def __init__(self, link: Path) -> None:
-        self.master, self.slave = os.openpty()
-        tty.setraw(self.slave)
-        os.set_blocking(self.master, False)
-        self.path = os.ttyname(self.slave)
-        link.unlink(missing_ok=True)
-        link.symlink_to(self.path)
+        super().__init__(link)
         self.n = 0  # lines handed to the kernel whole, or about to be
-        self.pending = b""
 
     def line(self, urgent: int) -> bytes:
         self.n += 1
@@ -43,25 +38,12 @@ class Port:
         temperature = 99.5 if hot else 20 + self.n % 100 / 10
         return b'{"n":%d,"t":%.1f,"ts":%d}\n' % (self.n, temperature, time.time_ns())
 
-    def push(self) -> bool:
-        """Writes what is pending; True when nothing is left."""
-        try:
-            while self.pending:
-                self.pending = self.pending[os.write(self.master, self.pending) :]
-        except BlockingIOError:
-            return False
-        return True
-
     def trim(self) -> None:
         """Keeps only the rest of the line that was begun; the others count as never written."""
         if self.pending:
             kept, end, dropped = self.pending.partition(b"\n")
             self.pending = kept + end
             self.n -= dropped.count(b"\n")
-
-    def close(self) -> None:
-        os.close(self.master)
-        os.close(self.slave)
 
 
 class Feeder:
@@ -74,16 +56,12 @@ class Feeder:
         self.limit: int | None = None  # lines a device, counted from 1
         self.skipped = 0
         self._due: list[tuple[float, int]] = []
-        self._rest = b""
+        self._commands = CommandLines()
 
     def run(self) -> None:
         say({"ports": [port.path for port in self.ports]})
-        try:
-            while self._commands(self._feed()):
-                pass
-        finally:
-            for port in self.ports:
-                port.close()
+        while self._obey(self._feed()):
+            pass
 
     def _feed(self) -> float:
         """One turn; returns how many seconds may pass until the next."""
@@ -124,17 +102,14 @@ class Feeder:
     def _done(self, port: Port) -> bool:
         return self.limit is not None and port.n >= self.limit
 
-    def _commands(self, pause: float) -> bool:
+    def _obey(self, pause: float) -> bool:
         """Waits for the next turn or a command; False = end."""
         if not select.select([0], [], [], pause)[0]:
             return True
-        chunk = os.read(0, 65536)
-        if not chunk:
-            return False
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        for line in lines:
-            say(self._command(json.loads(line)))
-        return True
+        asked = self._commands.read()
+        for each in asked or ():
+            say(self._command(each))
+        return asked is not None
 
     def _command(self, asked: dict[str, Any]) -> dict[str, Any]:
         if asked["do"] == "feed":
@@ -156,11 +131,6 @@ class Feeder:
             "pending": sum(bool(port.pending) for port in self.ports),
             "done": all(self._done(port) and not port.pending for port in self.ports),
         }
-
-
-def say(answer: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 
 BURST = 131072  # octets between two looks at whether good traffic is decoded again
+TRIES = 2000  # of leaving out a part
 
 
 def burst(corpus: Sequence[bytes], rng: random.Random, size: int = BURST) -> bytes:
@@ -81,16 +82,16 @@ def cut(data: bytes, rng: random.Random, longest: int = 0) -> list[bytes]:
     return out
 
 
-def minimal(pieces: list[bytes], fails: Callable[[list[bytes]], bool], tries: int = 2000) -> list[bytes]:
+def minimal(pieces: list[bytes], fails: Callable[[list[bytes]], bool]) -> list[bytes]:
     """Fewer and shorter pieces that still fail, by leaving out ever smaller parts."""
-    pieces = _fewer(pieces, fails, tries)
+    pieces = _fewer(pieces, fails, TRIES)
     for i in range(len(pieces)):
         octets = [pieces[i][k : k + 1] for k in range(len(pieces[i]))]
 
         def still(kept: list[bytes], i: int = i) -> bool:
             return fails([*pieces[:i], b"".join(kept), *pieces[i + 1 :]])
 
-        pieces[i] = b"".join(_fewer(octets, still, tries // max(1, len(pieces))))
+        pieces[i] = b"".join(_fewer(octets, still, TRIES // max(1, len(pieces))))
     return [piece for piece in pieces if piece] or pieces
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ class Subject:
     corpus: list[bytes] = []  # noqa: RUF012  # each has its own
     items = 0  # readings, or accepted inputs
     held = 0
+    _decoder: Any
+    _names: Collection[str] = ()  # of its values, where they are known
 
     def start(self) -> None:
         raise NotImplementedError
@@ -45,6 +47,19 @@ class Subject:
     def judge(self) -> str:
         """After a burst: what it holds, and whether good traffic is decoded."""
         raise NotImplementedError
+
+    def complaint(self, piece: Any, seen: Callable[[Any], None] = lambda item: None) -> str:
+        """What is wrong with what the decoder makes of a piece; `seen` takes each thing that is right."""
+        try:
+            found = self._decoder.feed(piece)
+        except Exception as error:
+            return f"raised {error!r}"
+        self.items += len(found)
+        for item in found:
+            if wrong := driver_kit.complaint(item, self._names):
+                return f"gave what {wrong}: {item!r:.200}"
+            seen(item)
+        return ""
 
     def fails(self, pieces: list[bytes]) -> bool:
         """Whether it is wrong after these pieces, from fresh."""
@@ -66,18 +81,8 @@ class Payloads(Subject):
         self._decoder = self._driver.decoder()
 
     def feed(self, piece: bytes) -> str:
-        for topic in OWN:
-            message = MqttMessage(topic, piece)
-            try:
-                found = self._decoder.feed(message)
-            except Exception as error:
-                return f"raised {error!r}"
-            self.items += len(found)
-            for item in found:
-                wrong = driver_kit.complaint(item)
-                if wrong:
-                    return f"gave something that {wrong}"
-        return ""
+        complaints = (self.complaint(MqttMessage(topic, piece)) for topic in OWN)
+        return next(filter(None, complaints), "")
 
     def judge(self) -> str:
         self.held = max(self.held, driver_kit.held(self._decoder))
@@ -105,17 +110,10 @@ class Octets(Subject):
         self._marked = 0
 
     def feed(self, piece: bytes) -> str:
-        try:
-            found = self._decoder.feed(piece)
-        except Exception as error:
-            return f"raised {error!r}"
-        self.items += len(found)
-        for item in found:
-            wrong = driver_kit.complaint(item, self._names)
-            if wrong:
-                return f"gave what {wrong}"
-            self._marked += isinstance(item, Reading) and item.bookmark is not None
-        return ""
+        return self.complaint(piece, self._seen)
+
+    def _seen(self, item: Any) -> None:
+        self._marked += isinstance(item, Reading) and item.bookmark is not None
 
     def judge(self) -> str:
         held = driver_kit.held(self._decoder)
@@ -276,7 +274,7 @@ class Gatt(Subject):
         self.start()
 
     def start(self) -> None:
-        self._decoder: Any = self._make().decoder()
+        self._decoder = self._make().decoder()
 
     def _good(self) -> list[Any]:
         pairs = zip(self._vectors, self.corpus, strict=True)
@@ -284,16 +282,7 @@ class Gatt(Subject):
 
     def feed(self, piece: bytes) -> str:
         self._turn += 1
-        try:
-            found = self._decoder.feed(self._wrapped(self._vectors[self._turn * 31 % len(self._vectors)], piece))
-        except Exception as error:
-            return f"raised {error!r}"
-        self.items += len(found)
-        for item in found:
-            wrong = driver_kit.complaint(item, self._names)
-            if wrong:
-                return f"gave what {wrong}: {item!r:.200}"
-        return ""
+        return self.complaint(self._wrapped(self._vectors[self._turn * 31 % len(self._vectors)], piece))
 
     def judge(self) -> str:
         self.held = max(self.held, driver_kit.held(self._decoder))

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from gatepost.agent.store.model import whole_body
+from tools.harness import wire
 from tools.harness.mosquitto import Mosquitto, free_port
 from tools.harness.program import Program, agent
 from tools.harness.rig import BROKER, INFLIGHT, quantile
@@ -101,23 +102,14 @@ class HarnessDevice:
         return True
 
     def _publish(self, ident: int, number: int, dup: bool) -> bytes:
-        topic = f"devices/{self.name}/data".encode()
-        body = len(topic).to_bytes(2, "big") + topic + (ident.to_bytes(2, "big") if self.qos else b"")
+        body = wire.text(f"devices/{self.name}/data") + (ident.to_bytes(2, "big") if self.qos else b"")
         body += b'{"metric_type": "environment", "n": %d, "temperature": 21.5, "pad": "%s"}' % (number, PAD.encode())
-        first = PUBLISH | self.qos << 1 | (8 if dup and self.qos else 0)
-        return bytes((first,)) + _length(len(body)) + body
+        return wire.packet(PUBLISH | self.qos << 1 | (8 if dup and self.qos else 0), body)
 
 
 def _connect(name: str) -> bytes:
-    def text(value: str) -> bytes:
-        return len(value).to_bytes(2, "big") + value.encode()
-
-    body = b"\0\4MQTT\4\xc0\0\x3c" + text(f"harness-{name}") + text(name) + text(PASSWORD)
-    return bytes((CONNECT,)) + _length(len(body)) + body
-
-
-def _length(size: int) -> bytes:
-    return bytes((size,)) if size < 128 else bytes((size & 0x7F | 0x80, size >> 7))
+    head = b"\0\4MQTT\4\xc0\0\x3c"
+    return wire.packet(CONNECT, head + wire.text(f"harness-{name}") + wire.text(name) + wire.text(PASSWORD))
 
 
 async def load(devices: list[HarnessDevice], rate: float, seconds: float) -> None:

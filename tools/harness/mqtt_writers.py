@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tools.harness.commands import commands, say
 from tools.harness.mqtt_devices import PASSWORD, HarnessDevice
 from tools.harness.truth import Row
 
@@ -38,11 +39,9 @@ class MqttWriters:
     async def run(self) -> None:
         tasks = [asyncio.create_task(device.run()) for device in self._devices]
         tasks.append(asyncio.create_task(self._feed()))
-        reader = asyncio.StreamReader()
-        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         say({"ready": True})
-        while line := await reader.readline():
-            say(self._command(json.loads(line)))
+        async for asked in commands():
+            say(self._command(asked))
         for task in tasks:
             task.cancel()
 
@@ -85,11 +84,6 @@ def judge(
     ]
     twice = [f"{name} n={n}" for (name, n), count in stored.items() if count > 1 and name.startswith(f"{PREFIX}2")]
     return missing, twice
-
-
-def say(answer: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

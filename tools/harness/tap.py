@@ -27,6 +27,7 @@ from typing import Any
 import orjson
 
 from tools.harness import sparkplug, wire
+from tools.harness.commands import commands, say
 
 HOT = 90.0  # a value `t` above it is urgent
 LINGER_NONE = struct.pack("ii", 1, 0)
@@ -219,10 +220,8 @@ class Tap:
     async def run(self) -> None:
         await self._listen()
         say({"port": self._port})
-        reader = asyncio.StreamReader()
-        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        while line := await reader.readline():
-            say(await self._command(json.loads(line)))
+        async for asked in commands():
+            say(await self._command(asked))
         self._cut()
         self.journal.flush()
 
@@ -280,11 +279,6 @@ class Tap:
     def _cut(self) -> None:
         for link in list(self.links):
             link.cut()
-
-
-def say(answer: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

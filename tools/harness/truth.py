@@ -19,6 +19,7 @@ from gatepost.agent.store.model import whole_body
 
 NEWER = "SELECT seq, device, bits, body FROM reading JOIN series ON series.id = series WHERE seq > ? ORDER BY seq"
 WAL_HEADER, FRAME_HEADER = 32, 24  # https://www.sqlite.org/fileformat2.html#the_write_ahead_log
+PAUSE = 0.003  # seconds between two looks
 EVENT = 4  # bit of a row that is no reading
 
 
@@ -88,10 +89,10 @@ class Stored:
 
 
 class Watch:
-    """Notes when rows became visible to another connection, that is, were committed; looks every `pause` seconds."""
+    """Notes when rows became visible to another connection, that is, were committed."""
 
-    def __init__(self, state: Path, pause: float = 0.003) -> None:
-        self._state, self._pause = state, pause
+    def __init__(self, state: Path) -> None:
+        self._state = state
         self._heads, self._times = array("q"), array("q")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -109,7 +110,7 @@ class Watch:
     def _look(self) -> None:
         with closing(connect(self._state)) as db:
             version = -1
-            while not self._stop.wait(self._pause):
+            while not self._stop.wait(PAUSE):
                 now_version = db.execute("PRAGMA data_version").fetchone()[0]
                 if now_version == version:
                     continue

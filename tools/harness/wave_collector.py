@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 from typing import Any
 
@@ -34,23 +33,13 @@ class WaveCollector(Collector):
         self._curves: dict[str, Curve] = {}
         self._others = 0
 
-    def _receive(self, link: socket.socket) -> None:
-        try:
-            data = link.recv(1 << 18)
-        except OSError:
-            data = b""
-        if not data:
-            link.close()
-            self._socket = None
-            return
-        for frame in self._frames.feed(data):
-            if frame.kind == wire.PUBLISH:
-                body = orjson.loads(wire.publish(frame, 4).payload)
-                for one in body.get("readings", (body,)):
-                    if "samples" in one and one.get("channel") == "ecg":
-                        self._curves.setdefault(one["device_id"], Curve()).add(one)
-                    else:
-                        self._others += 1
+    def _take(self, message: wire.Publish, now: int) -> None:
+        body = orjson.loads(message.payload)
+        for one in body.get("readings", (body,)):
+            if "samples" in one and one.get("channel") == "ecg":
+                self._curves.setdefault(one["device_id"], Curve()).add(one)
+            else:
+                self._others += 1
 
     def _command(self, asked: dict[str, Any]) -> dict[str, Any]:
         curves = self._curves.values()

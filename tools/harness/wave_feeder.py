@@ -8,15 +8,15 @@ nothing at that moment (`skipped`).
 from __future__ import annotations
 
 import json
-import os
 import select
 import sys
 import time
-import tty
 from pathlib import Path
 from typing import Any
 
 from gatepost.drivers.serial.protocentral.twin import ProtocentralTwin
+from tools.harness.commands import CommandLines, say
+from tools.harness.pty_port import PtyPort
 
 WRAP = 0x10000  # samples count modulo this, as signed 16-bit numbers
 
@@ -26,16 +26,11 @@ def counted(number: int) -> int:
     return (number + WRAP // 2) % WRAP - WRAP // 2
 
 
-class Board:
+class Board(PtyPort):
     """One board behind one PTY; `samples` were written whole, or are about to be."""
 
     def __init__(self, link: Path, rate: int, form: str) -> None:
-        self.master, self.slave = os.openpty()
-        tty.setraw(self.slave)
-        os.set_blocking(self.master, False)
-        self.path = os.ttyname(self.slave)
-        link.symlink_to(self.path)
-        self.pending = b""
+        super().__init__(link)
         self.skipped = 0
         self._rate = rate
         self._twin = ProtocentralTwin(1, rate, ramp=True) if form == "frames" else None
@@ -53,14 +48,6 @@ class Board:
         self.pending = self._block() if self._twin is None else self._twin.tick()
         self.push()
 
-    def push(self) -> bool:
-        try:
-            while self.pending:
-                self.pending = self.pending[os.write(self.master, self.pending) :]
-        except BlockingIOError:
-            return False
-        return True
-
     def _block(self) -> bytes:
         first = self._blocks * self._rate
         self._blocks += 1
@@ -76,11 +63,11 @@ class WaveFeeder:
         self._boards = [Board(Path(folder) / f"tty-{index}", rate, form) for index in range(devices)]
         self._running = False
         self._next = 0.0
-        self._rest = b""
+        self._commands = CommandLines()
 
     def run(self) -> None:
         say({"ports": [board.path for board in self._boards]})
-        while self._commands(self._feed()):
+        while self._obey(self._feed()):
             pass
 
     def _feed(self) -> float:
@@ -95,20 +82,16 @@ class WaveFeeder:
             self._next += self._boards[0].interval
         return max(0.0, self._next - time.monotonic())
 
-    def _commands(self, pause: float) -> bool:
+    def _obey(self, pause: float) -> bool:
         if not select.select([0], [], [], pause)[0]:
             return True
-        chunk = os.read(0, 65536)
-        if not chunk:
-            return False
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        for line in lines:
-            do = json.loads(line)["do"]
-            if do in ("start", "stop"):
-                self._running = do == "start"
+        asked = self._commands.read()
+        for each in asked or ():
+            if each["do"] in ("start", "stop"):
+                self._running = each["do"] == "start"
                 self._next = time.monotonic()
             say(self._stats())
-        return True
+        return asked is not None
 
     def _stats(self) -> dict[str, Any]:
         return {
@@ -116,11 +99,6 @@ class WaveFeeder:
             "skipped": sum(board.skipped for board in self._boards),
             "pending": sum(bool(board.pending) for board in self._boards),
         }
-
-
-def say(answer: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -209,7 +209,7 @@ class _progress:  # noqa: N801
         self._shown.start()
         return self._tell
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._shown.stop()
 
     def _tell(self, written: int, reached: datetime) -> None:

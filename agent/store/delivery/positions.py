@@ -21,19 +21,19 @@ class DeliveryPosition:
     (`dirty`): a crash before that repeats the readings, with their ids. `on_dirty` is called by the first change, and
     when there are many."""
 
-    def __init__(self, broker: str) -> None:
+    def __init__(self, broker: str, on_dirty: Callable[[], None] | None = None) -> None:
         self.broker = broker
         self.owed = (Ranges(), Ranges())
         self.dirty = False
-        self.on_dirty: Callable[[], None] | None = None
+        self.on_dirty = on_dirty
         self.unsaved_rows = 0  # delivered or given up since this was written
         self._many = 1  # the first of a start: an agent that is killed again and again gets on
         self.account: DeliveryAccount | None = None  # of what was delivered, where somebody wants it
 
     @classmethod
-    def starting(cls, broker: str, seq: int) -> DeliveryPosition:
+    def starting(cls, broker: str, seq: int, on_dirty: Callable[[], None] | None = None) -> DeliveryPosition:
         """A broker seen for the first time is owed everything from `seq` on."""
-        position = cls(broker)
+        position = cls(broker, on_dirty)
         position.owe(seq, FOREVER)
         return position
 

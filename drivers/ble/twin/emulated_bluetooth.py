@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from gatepost.drivers.ble.twin.daemon import TwinDaemon
@@ -47,7 +46,7 @@ class EmulatedBluetooth:
             self._stack = stack.pop_all()
         return self
 
-    async def __aexit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         await self._stack.aclose()
 
     @property
