@@ -103,7 +103,6 @@ class EventStream:
 
 async def waiting(stream: EventStream, reconnect: bool) -> AsyncIterator[LiveEvent]:
     """Events until you stop; raises GatewayError."""
-    _needed()
     from websockets.asyncio.client import connect, unix_connect
     from websockets.exceptions import WebSocketException
 
@@ -123,7 +122,6 @@ async def waiting(stream: EventStream, reconnect: bool) -> AsyncIterator[LiveEve
 
 def blocking(stream: EventStream, reconnect: bool) -> Iterator[LiveEvent]:
     """As `waiting`."""
-    _needed()
     from websockets.exceptions import WebSocketException
     from websockets.sync.client import connect, unix_connect
 
@@ -139,14 +137,6 @@ def blocking(stream: EventStream, reconnect: bool) -> Iterator[LiveEvent]:
         except (OSError, EOFError, ValueError, WebSocketException, GatewayError) as error:
             seconds = stream.failed(error, reconnect)
         time.sleep(seconds)
-
-
-def _needed() -> None:
-    """Raises GatewayError where the library is absent."""
-    try:
-        import websockets  # noqa: F401
-    except ImportError as error:
-        raise GatewayError("no-websockets", "events need the library websockets", "pip install websockets") from error
 
 
 def _now() -> str:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
 
 import pytest
 
@@ -97,17 +96,3 @@ def test_attempts_become_rarer_and_are_never_given_up():
     assert stream.opened()["event"] == "reconnected"
     assert stream.opened() is None
     assert stream.failed(ConnectionResetError(), True) <= 0.5
-
-
-def test_without_the_library_it_says_what_to_install(monkeypatch):
-    real = builtins.__import__
-
-    def absent(name, *arguments, **options):
-        if name.startswith("websockets"):
-            raise ImportError(name)
-        return real(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(GatewayError) as caught:
-        next(GatewayClient("/none.sock").events())
-    assert "pip install" in caught.value.hint

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,7 +14,7 @@ from websockets.server import ServerProtocol
 
 from gatepost.agent.core.errors import ConnectFailed
 from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
-from gatepost.agent.uplink.mqtt.websocket import WebSocketOpener, WebSocketTransport
+from gatepost.agent.uplink.mqtt.websocket import WebSocketTransport, frames_for
 from tests.support.failing import failing
 
 from .broker import packet, publish_id, until
@@ -140,8 +139,8 @@ class RawTransport(asyncio.Transport):
 
 
 async def test_pings_of_a_broker_that_does_not_read_are_not_answered() -> None:
-    opener = WebSocketOpener(BrokerEndpoint("ws", "127.0.0.1", 80, "/mqtt"), 1000)
-    transport, raw = WebSocketTransport(asyncio.Protocol(), opener._frames, opener._types), RawTransport()
+    frames = frames_for(BrokerEndpoint("ws", "127.0.0.1", 80, "/mqtt"), 1000)
+    transport, raw = WebSocketTransport(asyncio.Protocol(), frames), RawTransport()
     transport.connection_made(raw)
     broker = ServerProtocol(subprotocols=["mqtt"])
     broker.receive_data(bytes(raw.written))
@@ -183,17 +182,3 @@ async def test_no_websocket_there(answer: bytes) -> None:
             await Recorder(f"ws://127.0.0.1:{port}/x").connection.open(5)
         if b"404" in answer:
             assert "404" in caught.value.message
-
-
-async def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = builtins.__import__
-
-    def without(name: str, *rest: Any) -> Any:
-        if name.startswith("websockets"):
-            raise ImportError(name)
-        return original(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with failing(ConnectFailed, reason="settings") as caught:
-        await Recorder("ws://127.0.0.1:1").connection.open(5)
-    assert "pip install websockets" in caught.value.hint

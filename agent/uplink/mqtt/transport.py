@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from gmqtt.mqtt.protocol import MQTTProtocol
 
+from gatepost.agent.core.lazy_modules import import_lazily
 from gatepost.agent.uplink.mqtt.ack_gathering import AckGathering
 from gatepost.agent.uplink.mqtt.connect_options import ConnectOptions
 from gatepost.agent.uplink.mqtt.dial import dial
@@ -289,18 +290,16 @@ def _quickack_of(link: socket.socket) -> Callable[[], None] | None:
 async def open_transport(endpoint: BrokerEndpoint, stream: MqttStream, options: ConnectOptions) -> asyncio.Transport:
     """Connect `stream` to the endpoint; raises OSError, ssl.SSLError or ConnectFailed. The caller bounds it."""
     link: dict[str, Any] = {"ssl": options.context, "server_hostname": endpoint.host} if endpoint.secure else {}
-    upgrade = None
-    if endpoint.websocket:
-        from gatepost.agent.uplink.mqtt.websocket import WebSocketOpener
-
-        upgrade = WebSocketOpener(endpoint, options.inbound_size)
     link["sock"] = dialled = await dial(endpoint.host, endpoint.port, options.dead_after)
     stream.acknowledge_by(dialled)
-    if not endpoint.secure and upgrade is None:
+    if not endpoint.secure and not endpoint.websocket:
         stream.gather_on(dialled)
     try:
-        if upgrade is not None:
-            return await upgrade.open(stream, link)
+        if endpoint.websocket:
+            import_lazily("importlib.metadata")  # websockets.version imports it and does not use it
+            from gatepost.agent.uplink.mqtt.websocket import open_websocket
+
+            return await open_websocket(endpoint, options.inbound_size, stream, link)
         transport, _ = await asyncio.get_running_loop().create_connection(lambda: stream, **link)
     except BaseException:
         dialled.close()

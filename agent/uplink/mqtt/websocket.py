@@ -7,8 +7,13 @@ import contextlib
 import logging
 from typing import Any
 
+from websockets.client import ClientProtocol
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Response
+from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
+
 from gatepost.agent.core.errors import ConnectFailed
-from gatepost.agent.core.lazy_modules import import_lazily
 from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
 
 _SILENT = logging.Logger("gatepost.agent.uplink.mqtt.websocket", logging.CRITICAL + 1)  # it would show passwords
@@ -17,10 +22,9 @@ _SILENT = logging.Logger("gatepost.agent.uplink.mqtt.websocket", logging.CRITICA
 class WebSocketTransport(asyncio.Protocol):
     """WebSocket transport: a protocol to TCP or TLS below, a transport to MQTT above; octets in binary frames."""
 
-    def __init__(self, upper: asyncio.Protocol, frames: Any, types: Any) -> None:
+    def __init__(self, upper: asyncio.Protocol, frames: ClientProtocol) -> None:
         self._upper = upper
         self._frames = frames
-        self._types = types
         self._raw: asyncio.Transport | None = None
         self._closing = False
         self._up = False
@@ -72,16 +76,15 @@ class WebSocketTransport(asyncio.Protocol):
         if self._up:
             self._upper.resume_writing()
 
-    def _event(self, event: Any, parts: list[bytes]) -> None:
-        types = self._types
-        if isinstance(event, types.Response):
+    def _event(self, event: object, parts: list[bytes]) -> None:
+        if isinstance(event, Response):
             self._answered(event)
-        elif event.opcode in (types.Opcode.BINARY, types.Opcode.CONT):
+        elif isinstance(event, Frame) and event.opcode in (Opcode.BINARY, Opcode.CONT):
             parts.append(bytes(event.data))
-        elif event.opcode is types.Opcode.TEXT:
-            self._frames.fail(types.CloseCode.UNSUPPORTED_DATA, "MQTT needs binary frames")
+        elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
+            self._frames.fail(CloseCode.UNSUPPORTED_DATA, "MQTT needs binary frames")
 
-    def _answered(self, response: Any) -> None:
+    def _answered(self, response: Response) -> None:
         problem = self._frames.handshake_exc
         if self.opened.done():
             return
@@ -122,7 +125,7 @@ class WebSocketTransport(asyncio.Protocol):
             return
         self._closing = True
         with contextlib.suppress(Exception):  # a protocol that has failed already sends nothing more
-            self._frames.send_close(self._types.CloseCode.NORMAL_CLOSURE)
+            self._frames.send_close(CloseCode.NORMAL_CLOSURE)
             self._push()
         self._finish()
 
@@ -153,57 +156,30 @@ class WebSocketTransport(asyncio.Protocol):
         return default if self._raw is None else self._raw.get_extra_info(name, default)
 
 
-class WebSocketOpener:
-    """Opener of a WebSocket, made before anything is connected: a missing package is reported first (ConnectFailed)."""
+def frames_for(endpoint: BrokerEndpoint, limit: int) -> ClientProtocol:
+    """The protocol of one connection; `limit`: octets of the largest packet."""
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    uri = parse_uri(f"{endpoint.scheme}://{host}:{endpoint.port}{endpoint.path}")
+    size = 4 * limit  # several packets in one
+    return ClientProtocol(uri, subprotocols=[Subprotocol("mqtt")], max_size=size, logger=_SILENT)
 
-    def __init__(self, endpoint: BrokerEndpoint, limit: int) -> None:
-        types = _load()
-        host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
-        uri = types.parse_uri(f"{endpoint.scheme}://{host}:{endpoint.port}{endpoint.path}")
-        self._types = types
-        size = 4 * limit  # several packets in one
-        self._frames = types.ClientProtocol(uri, subprotocols=["mqtt"], max_size=size, logger=_SILENT)
 
-    async def open(self, upper: asyncio.Protocol, link: dict[str, Any]) -> asyncio.Transport:
-        """A transport for `upper`, handshake done; `link`: sock, ssl, server_hostname, as create_connection takes them.
+async def open_websocket(
+    endpoint: BrokerEndpoint, limit: int, upper: asyncio.Protocol, link: dict[str, Any]
+) -> asyncio.Transport:
+    """A transport for `upper`, handshake done; `link`: sock, ssl, server_hostname, as create_connection takes them.
 
-        Raises OSError, ssl.SSLError, ConnectFailed.
-        """
-        transport = WebSocketTransport(upper, self._frames, self._types)
-        await asyncio.get_running_loop().create_connection(lambda: transport, **link)
-        try:
-            await transport.opened
-        except BaseException:
-            transport.abort()
-            raise
-        return transport  # type: ignore[return-value]
+    Raises OSError, ssl.SSLError, ConnectFailed.
+    """
+    transport = WebSocketTransport(upper, frames_for(endpoint, limit))
+    await asyncio.get_running_loop().create_connection(lambda: transport, **link)
+    try:
+        await transport.opened
+    except BaseException:
+        transport.abort()
+        raise
+    return transport  # type: ignore[return-value]
 
 
 def _refused(message: str) -> ConnectFailed:
     return ConnectFailed("websocket", message, "check the path in url; brokers serve MQTT under /mqtt or /", "later")
-
-
-class _Types:
-    """The names of `websockets` that are used; loaded only for ws and wss."""
-
-    def __init__(self) -> None:
-        import_lazily("importlib.metadata")  # websockets.version imports it and does not use it
-        from websockets.client import ClientProtocol
-        from websockets.frames import CloseCode, Opcode
-        from websockets.http11 import Response
-        from websockets.uri import parse_uri
-
-        self.ClientProtocol = ClientProtocol
-        self.CloseCode = CloseCode
-        self.Opcode = Opcode
-        self.Response = Response
-        self.parse_uri = parse_uri
-
-
-def _load() -> Any:
-    try:
-        return _Types()
-    except ImportError:
-        raise ConnectFailed(
-            "settings", "ws and wss brokers need the package websockets", "pip install websockets", "later"
-        ) from None
