@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -11,15 +10,9 @@ from gatepost.agent.cli.support.agent_access import Config, Json, Socket, connec
 from gatepost.agent.cli.support.output import say, say_as_is, say_json, table
 from gatepost.client import ApiCall
 
-
-class TokenRole(StrEnum):
-    VIEWER = "viewer"
-    OPERATOR = "operator"
-    ADMIN = "admin"
-
-
+ApiRole = Literal["viewer", "operator", "admin"]
+RoleOption = typer.Option("--role", help="Its rights: read, also send commands, or everything.")
 Kiosk = Annotated[bool, typer.Option("--kiosk", help="For a board on a wall: a viewer that stays signed in.")]
-AsRole = Annotated[TokenRole, typer.Option("--role", help="Its rights: read, also send commands, or everything.")]
 
 token_verb = new(no_args_is_help=True)
 
@@ -38,9 +31,7 @@ def token() -> None:
 
 @token_verb.command()
 def create(
-    role: Annotated[
-        TokenRole | None, typer.Option("--role", help="Its rights: read, also send commands, or everything.")
-    ] = None,
+    role: Annotated[ApiRole | None, RoleOption] = None,
     device: Annotated[
         str | None,
         typer.Option("--device", metavar="DEVICE", help="For a device that connects by MQTT; without a role."),
@@ -75,7 +66,7 @@ def create(
     """
     if not kiosk and (role is None) is (device is None):
         raise typer.BadParameter("a token is made with --role, with --device, or with --kiosk")
-    body: dict[str, Any] = {"role": role and role.value, "device": device, "name": name, "expires": expires}
+    body: dict[str, Any] = {"role": role, "device": device, "name": name, "expires": expires}
     body |= {"publish": publish, "subscribe": subscribe, "kiosk": kiosk}
     made: Any = connected(socket, config).request(
         ApiCall("POST", "/api/v1/tokens", body={key: value for key, value in body.items() if value})
@@ -186,7 +177,7 @@ def end_session(
 
 @token_verb.command()
 def browser(
-    role: AsRole = TokenRole.OPERATOR,
+    role: Annotated[ApiRole, RoleOption] = "operator",
     kiosk: Kiosk = False,
     name: Annotated[str | None, typer.Option("--name", help="Of the board, with --kiosk.")] = None,
     socket: Socket = None,
@@ -204,7 +195,7 @@ def browser(
       gatepost token browser --role viewer
       gatepost token browser --kiosk --name 'Board ward 7'
     """
-    body: dict[str, Any] = {"kiosk": True, "name": name} if kiosk else {"role": role.value}
+    body: dict[str, Any] = {"kiosk": True, "name": name} if kiosk else {"role": role}
     made: Any = connected(socket, config).request(ApiCall("POST", "/api/v1/session/code", body=body))
     if json:
         say_json(made)

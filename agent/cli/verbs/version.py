@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import platform
 import sqlite3
-from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -48,13 +47,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-class ShellName(StrEnum):
-    BASH = "bash"
-    ZSH = "zsh"
-    FISH = "fish"
-
-
-def completion_verb(shell: Annotated[ShellName, typer.Argument(help="The shell.")]) -> None:
+def completion_verb(shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="The shell.")]) -> None:
     """Print the completion script of a shell.
 
     It completes names of devices and brokers where the running agent answers at once.
@@ -67,4 +60,4 @@ def completion_verb(shell: Annotated[ShellName, typer.Argument(help="The shell."
     """
     from typer._completion_shared import get_completion_script
 
-    say_as_is(get_completion_script(prog_name="gatepost", complete_var="_GATEPOST_COMPLETE", shell=shell.value))
+    say_as_is(get_completion_script(prog_name="gatepost", complete_var="_GATEPOST_COMPLETE", shell=shell))
