@@ -217,12 +217,11 @@ def _give_owners(manifest: BackupManifest, places: dict[str, Path], config: Path
 
 
 def _owner(member: BackupMember | None, place: Path) -> tuple[int, int]:
+    with contextlib.suppress(KeyError):
+        if member is not None:
+            return pwd.getpwnam(member.user).pw_uid, grp.getgrnam(member.group).gr_gid
     status = place.stat()
-    try:
-        assert member is not None
-        return pwd.getpwnam(member.user).pw_uid, grp.getgrnam(member.group).gr_gid
-    except (KeyError, AssertionError):
-        return status.st_uid, status.st_gid
+    return status.st_uid, status.st_gid
 
 
 def _chown(path: Path, user: int, group: int) -> None:

@@ -19,7 +19,7 @@ from gatepost.agent.core.errors import Conflict, GatepostError, StoreError, Unav
 from gatepost.agent.fleet.admission import AdmittedDocument, DocumentAdmission
 from gatepost.agent.fleet.document import DesiredDocument, claimed_version
 from gatepost.agent.fleet.health import HealthComparison
-from gatepost.agent.fleet.record import DesiredReport, DesiredStatus, problem_of, settled, source_of
+from gatepost.agent.fleet.record import DesiredReport, DesiredStatus, problem, problem_of, settled, source_of
 from gatepost.agent.fleet.reports import DesiredReports
 from gatepost.agent.fleet.validation import Problems, overridden, problems_of
 from gatepost.agent.settings.current import CurrentSettings
@@ -242,9 +242,7 @@ class DesiredSettings:
             except UplinkError as error:
                 self._well_since = None
                 broker = self._current.settings.fleet.broker
-                self._last_problems = [
-                    {"key": "not-reported", "where": f"brokers.{broker}", "message": error.message, "hint": ""}
-                ]
+                self._last_problems = [problem("not-reported", f"brokers.{broker}", error.message)]
                 return
             self._told_trying = True
         now = self._clock.monotonic()
@@ -280,8 +278,8 @@ class DesiredSettings:
         status: DesiredStatus = "superseded" if self._superseded else "reverted"
         problems = self._last_problems if ended.reason == "not-confirmed" else []
         if not problems and status == "reverted":
-            problem = problem_of(ended.reason or "asked")
+            why = problem_of(ended.reason or "asked")
             if ended.reason == "not-confirmed" and self.manual:
-                problem["message"] = "nobody confirmed it in time"
-            problems = [problem]
+                why["message"] = "nobody confirmed it in time"
+            problems = [why]
         return replace(report, status=status, reason=ended.reason, problems=problems, timestamp=self._reports.now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +16,6 @@ SCHEMA = 1
 LARGEST_DOCUMENT = 128_000  # octets inside of an envelope; the connection takes in more, so that it can be told
 DEEPEST = 16  # levels of settings
 SHORTEST, LONGEST = 1.0, 86_400.0  # seconds that a document may be on trial
-HIDDEN = "***"
 
 
 class WrongDocument(Exception):
@@ -84,11 +84,11 @@ class DesiredDocument(msgspec.Struct, frozen=True):
         """At this time in microseconds. WrongDocument."""
         if self.expires_at is None:
             return False
-        try:
+        with suppress(ValueError, OverflowError):
             moment = datetime.fromisoformat(self.expires_at)
-            return moment.timestamp() * US < wall if moment.tzinfo else _without_zone()
-        except (ValueError, OverflowError):
-            raise WrongDocument("malformed", "expires_at is no time with a zone", "RFC 3339") from None
+            if moment.tzinfo is not None:
+                return moment.timestamp() * US < wall
+        raise WrongDocument("malformed", "expires_at is no time with a zone", "RFC 3339")
 
 
 def open_envelope(message: bytes) -> SignedDocument:
@@ -142,7 +142,3 @@ def _depth(value: Any) -> int:
 
 def _words(error: Exception) -> str:
     return "nested too deeply" if isinstance(error, RecursionError) else str(error)
-
-
-def _without_zone() -> bool:
-    raise ValueError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gatepost.agent.core.views import BrokerView, DeviceView, ViewedBrokers, ViewedDevices
+from gatepost.agent.fleet.record import problem
 from gatepost.agent.settings.model import Settings
 
 SPEAKS_AGAIN = 3.0  # times its usual gap within which a device that speaks by itself has spoken again
@@ -31,14 +32,14 @@ class HealthComparison:
         for name in sorted(self._brokers_before & brokers.keys()):
             wanted = settings.brokers.get(name)
             if wanted is not None and wanted.active and brokers[name]["condition"] != "ok":
-                found.append(_problem("broker-not-well", f"brokers.{name}", brokers[name]["reason"] or "not connected"))
+                found.append(problem("broker-not-well", f"brokers.{name}", brokers[name]["reason"] or "not connected"))
         for view in self._devices.views():
             before = self._devices_before.get(view["id"])
             if before is not None and not self._is_well(before, view):
                 message = view["message"] or view["reason"] or ""
                 if not message:
                     message = "nothing understood from it yet" if view["status"] == "online" else view["status"]
-                found.append(_problem("device-not-well", f"devices.{view['id']}", message))
+                found.append(problem("device-not-well", f"devices.{view['id']}", message))
         return found
 
     def _is_well(self, before: DeviceView, now: DeviceView) -> bool:
@@ -56,7 +57,3 @@ class HealthComparison:
 
 def _broker_views(brokers: ViewedBrokers) -> list[BrokerView]:
     return [broker.as_dict() for broker in brokers.views()]
-
-
-def _problem(key: str, where: str, message: str) -> dict[str, str]:
-    return {"key": key, "where": where, "message": message, "hint": ""}

@@ -75,9 +75,13 @@ class FleetRecord(msgspec.Struct, frozen=True, kw_only=True):
         return record if newer is None else replace(record, report=replace(newer, previous=record.applied))
 
 
+def problem(key: str, where: str, message: str, hint: str = "") -> dict[str, str]:
+    return {"key": key, "where": where, "message": message, "hint": hint}
+
+
 def problem_of(reason: str) -> dict[str, str]:
     """The reason as a problem, where nothing else says why."""
-    return {"key": reason, "where": "", "message": WORDS.get(reason, reason), "hint": ""}
+    return problem(reason, "", WORDS.get(reason, reason))
 
 
 def source_of(version: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from gatepost.agent.core.errors import GatepostError, InvalidSettings
-from gatepost.agent.fleet.document import HIDDEN
+from gatepost.agent.fleet.record import problem
 from gatepost.agent.settings import LoadedSettings, secret_guard
 from gatepost.agent.settings.allowed_keys import Key, leaves, refused_keys
 from gatepost.agent.settings.editor import SettingsEditor
@@ -21,6 +21,7 @@ from gatepost.agent.settings.loading import FLEET_DROP, DropEdit
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.settings.own_drops import as_yaml
 from gatepost.agent.settings.problem import Origin, Problem, ProblemReport
+from gatepost.agent.settings.secret import HIDDEN
 from gatepost.agent.settings.yaml.nodes import ListNode, MapNode, Node, is_null
 from gatepost.drivers.driver import Registry
 
@@ -45,12 +46,12 @@ class SettingsValidation:
         if not found:
             loaded = await self._load(copy.deepcopy(dict(settings)))
             wrong = [*loaded.errors, *(each for each in loaded.warnings if self._has_no_effect(each))]
-            found = [_problem(each.code, each.key, each.message, each.hint) for each in wrong]
+            found = [problem(each.code, each.key, each.message, each.hint) for each in wrong]
             if loaded.settings is not None and not found:
                 base = (await self._load({})).settings
                 found = self._secrets(loaded.settings, base)
                 if found and base is None:
-                    found.insert(0, _problem("base-invalid", "", BASE_INVALID, "`gatepost check` at the gateway"))
+                    found.insert(0, problem("base-invalid", "", BASE_INVALID, "`gatepost check` at the gateway"))
         return found[:MAX_PROBLEMS]
 
     def _has_no_effect(self, warning: Problem) -> bool:
@@ -61,11 +62,11 @@ class SettingsValidation:
         current = self._editor.current
         hint = "fleet.allow of the gateway's own files says what may be set"
         found = [
-            _problem("not-allowed", ".".join(key), "desired state may not set this", hint)
+            problem("not-allowed", ".".join(key), "desired state may not set this", hint)
             for key in refused_keys(settings, current.fleet.allow)
         ]
         found += [
-            _problem("hidden-value", ".".join(key), f"{HIDDEN} stands for no value here", "write the value")
+            problem("hidden-value", ".".join(key), f"{HIDDEN} stands for no value here", "write the value")
             for key, value in leaves(settings)
             if _holds_hidden(value)
         ]
@@ -93,7 +94,7 @@ class SettingsValidation:
                 try:
                     secret_guard.check_secrets(wanted, old, names, where, allowed, named)
                 except InvalidSettings as error:
-                    found += [{"key": "secret-not-allowed", **problem} for problem in error.problems]
+                    found += [{"key": "secret-not-allowed", **each} for each in error.problems]
         return found
 
 
@@ -130,7 +131,7 @@ def _typed(wanted: dict[str, Any], was: Mapping[str, Any], names: set[str], wher
                 holder[key] = HIDDEN
             else:
                 hint = "name a credential of the gateway: {credential: NAME}"
-                found.append(_problem("plain-secret", f"{where}.{key}", "a secret in plain text", hint))
+                found.append(problem("plain-secret", f"{where}.{key}", "a secret in plain text", hint))
     return found
 
 
@@ -161,7 +162,7 @@ def _lost_in_writing(settings: Mapping[str, Any]) -> Problems:
         whole = False
     if whole and not any(each.severity == "error" for each in report.problems) and _same(tree, settings):
         return []
-    return [_problem("malformed", "", "these settings cannot be written as YAML", "")]
+    return [problem("malformed", "", "these settings cannot be written as YAML", "")]
 
 
 def _same(node: Node, value: Any) -> bool:
@@ -176,7 +177,3 @@ def _same(node: Node, value: Any) -> bool:
     if isinstance(node, (MapNode, ListNode)):
         return False
     return node.text == value if isinstance(value, str) else (value is None) == is_null(node)
-
-
-def _problem(key: str, where: str, message: str, hint: str) -> dict[str, str]:
-    return {"key": key, "where": where, "message": message, "hint": hint}

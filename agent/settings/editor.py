@@ -29,7 +29,7 @@ from gatepost.agent.settings.effective import secret_options
 from gatepost.agent.settings.loading import DropEdit, LoadedSettings, SettingsLoader
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.settings.own_drops import read_drop, remove_drop, write_drop
-from gatepost.agent.settings.redacted_view import HIDDEN
+from gatepost.agent.settings.secret import HIDDEN
 from gatepost.agent.settings.watch import signature
 from gatepost.agent.settings.yaml.nodes import MapNode, is_null
 

@@ -21,7 +21,7 @@ SECRET_WORDS = ("password", "secret", "token", "passkey", "pin", "key", "consent
 def effective(settings: Settings, origins: Mapping[Path, Origin]) -> list[tuple[str, str, str]]:
     """(dotted key, value as YAML reads it, origin) in the order of the types; secrets as references or `***`."""
     return [
-        (dotted(path), text, str(_origin(path, origins)))
+        (dotted(path), text, str(origins.get(path, DEFAULT)))
         for path, text in _walk(settings, types.type_info(Settings), ())
     ]
 
@@ -49,10 +49,6 @@ def _says_secret(kind: types.Type) -> bool:
     kind, extra = bare_type(kind)
     parts = kind.types if isinstance(kind, types.UnionType) else ()
     return bool(extra.get("secret")) or any(_says_secret(part) for part in parts)
-
-
-def _origin(path: Path, origins: Mapping[Path, Origin]) -> Origin:
-    return origins.get(path, DEFAULT)
 
 
 def _walk(value: Any, kind: types.Type, path: Path) -> Iterator[tuple[Path, str]]:

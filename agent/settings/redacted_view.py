@@ -9,12 +9,12 @@ import msgspec
 
 from gatepost.agent.settings.bare_type import bare_type
 from gatepost.agent.settings.model import DeviceSettings, SecretRef, Settings
+from gatepost.agent.settings.secret import HIDDEN
 
 if TYPE_CHECKING:
     from gatepost.agent.settings import Origin
     from gatepost.drivers.driver import Registry
 
-HIDDEN = "***"
 PATIENT = ".patient"  # subject references are shown with their readings only
 
 

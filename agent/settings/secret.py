@@ -136,24 +136,19 @@ def files_of_port(port: str | None) -> list[str]:
 
 
 def _certificates(settings: Settings) -> Iterator[tuple[Key, Path]]:
-    for name, broker in settings.brokers.items():
-        for field in ("ca", "cert", "key"):
-            file = getattr(broker.tls, field)
-            if file is not None:
-                yield ("brokers", name, "tls", field), Path(file)
+    sections: list[tuple[Key, object, tuple[str, ...]]] = [
+        *((("brokers", name, "tls"), one.tls, ("ca", "cert", "key")) for name, one in settings.brokers.items()),
+        (("api", "tls"), settings.api.tls, ("cert", "key")),
+        (("listener", "tls"), settings.listener.tls, ("cert", "key", "client_ca")),
+        (("api", "jwt"), settings.api.jwt, ("jwks_file",)),
+    ]
+    for key, section, fields in sections:
+        for field in fields:
+            if (file := getattr(section, field, None)) is not None:
+                yield (*key, field), Path(file)
     for name, device in settings.devices.items():
         for file in files_of_port(device.port):
             yield ("devices", name, "port"), Path(file)
-    if settings.api.tls is not None:
-        for field in ("cert", "key"):
-            yield ("api", "tls", field), Path(getattr(settings.api.tls, field))
-    if settings.listener.tls is not None:
-        for field in ("cert", "key", "client_ca"):
-            file = getattr(settings.listener.tls, field)
-            if file is not None:
-                yield ("listener", "tls", field), Path(file)
-    if settings.api.jwt is not None and settings.api.jwt.jwks_file is not None:
-        yield ("api", "jwt", "jwks_file"), Path(settings.api.jwt.jwks_file)
 
 
 def _check_readable(path: Path, key: Key, origins: Mapping[Key, Origin], report: ProblemReport) -> None:

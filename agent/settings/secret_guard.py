@@ -14,8 +14,7 @@ import msgspec
 from gatepost.agent.core.atomic_file import write_atomic
 from gatepost.agent.core.errors import BadInput, InvalidSettings
 from gatepost.agent.settings.model import BrokerSettings, DeviceSettings, SecretRef, Settings
-from gatepost.agent.settings.redacted_view import HIDDEN
-from gatepost.agent.settings.secret import files_named, files_of_port, is_reference, secrets_of
+from gatepost.agent.settings.secret import HIDDEN, files_named, files_of_port, is_reference, secrets_of
 
 DIRECTORY = "secrets"  # in the state directory
 TLS_FILES = ("ca", "cert", "key")

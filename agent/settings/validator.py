@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from msgspec import inspect as types
 
 from gatepost.agent.settings.bare_type import bare_type
+from gatepost.agent.settings.model import SecretRef
 from gatepost.agent.settings.problem import Origin, Path, ProblemReport, closest, fold, listed, quoted
 from gatepost.agent.settings.yaml.nodes import ListNode, MapEntry, MapNode, Node, ScalarNode, is_null
 from gatepost.agent.settings.yaml.scalars import WRONG, ScalarChecker, matches
 
 EXAMPLES = {"duration": "30s", "size": "64MB", "rate": "20/s"}
+REFERENCE = cast(types.StructType, types.type_info(SecretRef))
 PARTS_OF_URL = frozenset({"host", "hostname", "server", "servers", "address", "port"})  # as other programs have them
 
 
@@ -42,7 +44,7 @@ class SettingsValidator:
         kind, extra = bare_type(kind)
         self.origins[path] = self.keys.get(path, node.origin) if isinstance(node, MapNode) else node.origin
         if extra.get("secret") and isinstance(node, MapNode):
-            return self._struct(node, _reference(), path)
+            return self._struct(node, REFERENCE, path)
         if isinstance(kind, types.UnionType):
             return self._union(node, kind, path, extra)
         if isinstance(kind, types.AnyType):
@@ -237,15 +239,7 @@ def _holds_secret(kind: types.Type) -> bool:
     if extra.get("secret"):
         return True
     parts = kind.types if isinstance(kind, types.UnionType) else (kind,)
-    return any(isinstance(part, types.StructType) and part.cls.__name__ == "SecretRef" for part in parts)
-
-
-def _reference() -> types.StructType:
-    from gatepost.agent.settings.model import SecretRef
-
-    found = types.type_info(SecretRef)
-    assert isinstance(found, types.StructType)
-    return found
+    return any(isinstance(part, types.StructType) and part.cls is SecretRef for part in parts)
 
 
 def _index(kind: types.Type, path: Path, found: dict[str, list[str]]) -> None:
@@ -254,7 +248,7 @@ def _index(kind: types.Type, path: Path, found: dict[str, list[str]]) -> None:
     if isinstance(kind, types.UnionType):
         for part in kind.types:
             _index(part, path, found)
-    elif isinstance(kind, types.StructType) and kind.cls.__name__ != "SecretRef":
+    elif isinstance(kind, types.StructType) and kind.cls is not SecretRef:
         for field in kind.fields:
             here = (*path, field.encode_name)
             found.setdefault(fold(field.encode_name), []).append(".".join(here))

@@ -65,7 +65,6 @@ class SealedParcel(NamedTuple):
 
     digest: str
     header: ParcelHeader
-    head: bytes
     body: bytes
 
     def open(self, private: str | None) -> ParcelContents:
@@ -112,7 +111,7 @@ def decoded(file: bytes) -> SealedParcel:
         header = msgspec.json.decode(head, type=ParcelHeader)
     except msgspec.MsgspecError:
         raise StickWrong("its header cannot be read", "another version of gatepost may have written it") from None
-    return SealedParcel(digest, header, head, body)
+    return SealedParcel(digest, header, body)
 
 
 def _authentic(header: ParcelHeader) -> bytes:

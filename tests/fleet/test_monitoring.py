@@ -17,11 +17,11 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 import yaml
 from gatepost_fleet.demo.servers import free_port
-from gatepost_fleet.fleet_page import FleetPage, serve_page
+from gatepost_fleet.fleet_page import FleetPage
 from gatepost_fleet.fleet_status import GatewayLine
 from gatepost_fleet.fleet_view import FleetView
 from gatepost_fleet.ingestion import IngestCounters
-from gatepost_fleet.metrics import MOST, IngestMetrics
+from gatepost_fleet.metrics import MOST, IngestMetrics, listen
 
 TOOLS = Path(__file__).parent.parent.parent / "tools/fleet"
 EVIL = '<script>alert("1")</script>'
@@ -58,7 +58,7 @@ def asked(page: FleetPage, path: str, query: str = "", method: str = "GET") -> t
 
 def test_connections_without_number_take_so_many_threads_and_no_more() -> None:
     port = free_port()
-    stop = serve_page(f"127.0.0.1:{port}", view())
+    stop = listen(f"127.0.0.1:{port}", FleetPage(view()))
     try:
         held = [socket.create_connection(("127.0.0.1", port), 30) for _ in range(MOST)]
         with socket.create_connection(("127.0.0.1", port), 30) as beyond:
@@ -127,7 +127,7 @@ async def test_figures_that_could_not_be_made_anew_are_called_old() -> None:
 
 def test_page_and_metrics_over_http() -> None:
     port = free_port()
-    stop = serve_page(f"127.0.0.1:{port}", view())
+    stop = listen(f"127.0.0.1:{port}", FleetPage(view()))
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
             assert "default-src 'none'" in answer.headers["Content-Security-Policy"]

@@ -119,10 +119,10 @@ def test_hardware_is_touched_below_serial_and_ble_only() -> None:
         assert not touched or module.startswith(("gatepost.drivers.serial", "gatepost.drivers.ble")), module
 
 
-# What moves the radio is loaded with the first BLE device (tests/ble/link/test_rules.py), the other with the first
-# browser that speaks MQTT.
+# What moves the radio is loaded with the first BLE device (tests/ble/link/test_rules.py), the others with the first
+# WebSocket that MQTT goes over.
 LOADED_LATER = (
-    *("gatepost.drivers.ble.", "gatepost.agent.listener.websocket"),
+    *("gatepost.drivers.ble.", "gatepost.agent.listener.websocket", "gatepost.agent.uplink.mqtt.websocket"),
     "gatepost.agent.api.http.bounded_websocket",  # with the first client of Socket.IO
 )
 

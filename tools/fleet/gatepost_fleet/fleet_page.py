@@ -12,7 +12,6 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from gatepost_fleet.fleet_status import STATES
 from gatepost_fleet.fleet_view import FleetView
-from gatepost_fleet.metrics import listen
 from gatepost_fleet.rollout import ending
 
 MOST_LINES = 1000  # of a table
@@ -93,11 +92,6 @@ class FleetPage:
             state = ending(each["state"], each["reports"])
             rows += _row(escape(each["id"]), state, wave, bar, escape(told), escape(each["reason"]))
         return f"<h2>Rollouts</h2><table>{_head('Id', 'State', 'Wave', 'Applied', 'Reports', 'Reason')}{rows}</table>"
-
-
-def serve_page(address: str, view: FleetView) -> Callable[[], None]:
-    """Serve it on host:port, in a thread; the way to end it. Raises OSError, ValueError."""
-    return listen(address, FleetPage(view))
 
 
 def _row(*cells: str) -> str:

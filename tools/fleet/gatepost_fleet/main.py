@@ -21,12 +21,12 @@ from gatepost.agent.core.printable import printable
 from gatepost_fleet import acl as access
 from gatepost_fleet.controller import FleetController
 from gatepost_fleet.desired_verbs import desired, forget, labels, make_key, rollout
-from gatepost_fleet.fleet_page import serve_page
+from gatepost_fleet.fleet_page import FleetPage
 from gatepost_fleet.fleet_publisher import FleetPublisher
 from gatepost_fleet.fleet_status import gateways
 from gatepost_fleet.fleet_view import FleetView
 from gatepost_fleet.ingestion import Ingestion
-from gatepost_fleet.metrics import IngestMetrics, serve
+from gatepost_fleet.metrics import IngestMetrics, listen, serve
 from gatepost_fleet.retention import Retention
 from gatepost_fleet.settings import FleetSettings
 from gatepost_fleet.sinks import make_sink
@@ -87,7 +87,7 @@ def run(config: Config = DEFAULT_CONFIG) -> None:
 
 async def _run(settings: FleetSettings) -> None:
     publisher, view = FleetPublisher(settings.broker, f"gatepost-fleet-{settings.group}"), FleetView()
-    stop = _served("page", settings.page, lambda address: serve_page(address, view))
+    stop = _served("page", settings.page, lambda address: listen(address, FleetPage(view)))
     retention = Retention(timedelta(days=settings.keep_days), time.monotonic)
     controller = FleetController(settings.sink, publisher, settings.rate, Random(), view, retention=retention)
     await _until_stopped(controller.run())

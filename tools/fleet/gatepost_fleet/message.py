@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -205,6 +204,6 @@ def _text(value: Any) -> str:
 def _why(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"{error.args[0]} is missing"
-    if isinstance(error, (gzip.BadGzipFile, zlib.error)):
+    if isinstance(error, zlib.error):
         return "it is no whole gzip"
     return f"{error or type(error).__name__}"[:200]
