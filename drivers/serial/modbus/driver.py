@@ -78,7 +78,8 @@ class ModbusRtu(Driver):
         """Ask until it answers or the tries are used up. Whether it answered, if only to say no."""
         from gatepost.drivers.serial.modbus.frames import request
 
-        why, answered = NO_ANSWER, False
+        now = asyncio.get_running_loop().time
+        why, answered, unanswered, began = NO_ANSWER, False, 0, now()
         words = request(self.options.unit, block.function, block.start, block.count)
         for _ in range(self.options.retries + 1):
             self._decoder.ask(block, words, last)
@@ -86,8 +87,10 @@ class ModbusRtu(Driver):
             try:
                 reply = await io.wait(_answer, self.options.timeout)
             except TimeoutError:
+                unanswered += 1
                 continue
             if reply.kind == "answer":
+                await self._pass_late(unanswered, now() - began)
                 return True
             answered = True
             code = reply.fields["code"]
@@ -96,10 +99,15 @@ class ModbusRtu(Driver):
                 break
             await asyncio.sleep(BUSY_PAUSE)
         self._decoder.missed(why)
-        if why == NO_ANSWER:
-            await asyncio.sleep(self.options.timeout)  # an answer that is late belongs to nobody
+        await self._pass_late(unanswered, now() - began if answered else 0.0)
         io.feed(b"")  # the reading, if this was the last it waited for
         return answered
+
+    async def _pass_late(self, unanswered: int, took: float) -> None:
+        """An answer that is late belongs to nobody: it looks like one to the next request. A slow device answers each
+        request that was repeated, and may need for each as long as the first answer `took`."""
+        if unanswered:
+            await asyncio.sleep(unanswered * took + self.options.timeout)
 
     async def execute(self, command: str, parameters: msgspec.Struct, io: DeviceIO) -> dict[str, Any]:
         if command != "read_now":

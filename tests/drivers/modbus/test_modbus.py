@@ -20,6 +20,7 @@ from gatepost.drivers.serial.modbus.options import LAST, ModbusOptions, ModbusRe
 from gatepost.drivers.serial.modbus.twin import ModbusTwin
 from gatepost.drivers.serial.modbus.values import octets, raw_number, scaled
 from gatepost.drivers.testing.pty import PtyTwin
+from gatepost.drivers.testing.virtual_session import VirtualExchange, VirtualSession, in_virtual_time
 from tests.devices.fakes import execute
 from tests.drivers.rig import Rig, until
 from tests.drivers.twin_exchange import TwinExchange
@@ -370,6 +371,35 @@ async def test_part_of_a_device_may_be_dumb():
     twin.hear = lambda data: b"" if data[3] == 7 else hear(data)
     (reading,) = await rounds(driver, io)
     assert (reading.values.keys(), reading.flags) == ({"a"}, ("b:no-answer",))
+
+
+@pytest.mark.parametrize("latency", [1.2, 1.9, 2.5])
+def test_answers_of_a_slow_device_are_not_taken_for_those_to_the_next_request(latency):
+    """It works off what it was asked one after the other: a request that was repeated is answered twice."""
+
+    async def run():
+        driver, twin = both(at("a", 0), at("b", 7), timeout=1.0, retries=2)
+        twin.cells |= {(3, 0): 11, (3, 7): 77}
+        twin.tick = lambda: b""
+        done = VirtualSession()
+        exchange = VirtualExchange(driver, twin, done)
+        loop, hear, free = asyncio.get_running_loop(), twin.hear, 0.0
+
+        def slowly(data):
+            nonlocal free
+            free = max(free, loop.time()) + latency
+            loop.call_at(free, exchange.hear, hear(data))
+            return b""
+
+        twin.hear = slowly
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(120):
+                await driver.run_session(exchange)
+        return done.readings
+
+    found = in_virtual_time(run())
+    assert len(found) > 4
+    assert {tuple(reading.values.items()) for reading in found} == {(("a", 11), ("b", 77))}
 
 
 async def test_a_device_that_is_off():
