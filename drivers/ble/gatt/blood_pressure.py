@@ -117,7 +117,8 @@ def reading(measurement: BloodPressureMeasurement, device_time: str | None = Non
         builder.put("mean", measurement.map, unit)
     _more(builder, measurement)
     time = measurement.timestamp.iso() if measurement.timestamp else device_time
-    return builder.reading("systolic", "diastolic", device_time=time)
+    missed = ("mean",) if "systolic" not in builder.values and "diastolic" not in builder.values else ()
+    return builder.reading("systolic", "diastolic", *missed, device_time=time)
 
 
 def cuff_reading(measurement: CuffPressure, device_time: str | None = None) -> Reading:

@@ -22,7 +22,7 @@ from gatepost.drivers.ble.viatom.cuff_values import Fields
 from gatepost.drivers.ble.viatom.frames import LEPU, REQUEST, ViatomFrame, lepu_request, requests_but
 from gatepost.drivers.checksums import FrameError
 from gatepost.drivers.driver import CommandFailed, DeviceIO, ForbiddenWrite, ScanHints, SessionOver, SupportedDevice
-from gatepost.drivers.reading import Reading, wall_time
+from gatepost.drivers.reading import Reading, measured, wall_time
 
 POLL_INTERVAL = 3.0  # seconds
 IDLE_LIMIT = 120.0  # seconds without a measurement, until the cuff is left alone
@@ -44,15 +44,13 @@ ALLOWED = (
 
 def record_reading(record: Fields) -> Reading:
     """A stored measurement; its time is that of the cuff's own clock, which has no zone."""
-    values = {name: record[name] for name in UNITS if record[name]}
-    flags = [f"{name}:not-available" for name in UNITS if name not in values]
-    if record.get("irregular_pulse"):
-        flags.append("irregular-pulse")
     time = datetime.fromtimestamp(record["unix"], UTC).replace(tzinfo=None).isoformat()
-    units = {name: UNITS[name] for name in values}
+    flags = ("irregular-pulse",) if record.get("irregular_pulse") else ()
+    reading = measured("blood_pressure", {name: record[name] or None for name in UNITS}, UNITS, flags=flags)
+    reading.device_time = time
     if record.get("user"):
-        values["user_id"] = record["user"]
-    return Reading("blood_pressure", values, units, tuple(flags), device_time=time)
+        reading.values["user_id"] = record["user"]
+    return reading
 
 
 class CuffProfile(ViatomProfile):

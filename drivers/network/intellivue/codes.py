@@ -13,6 +13,7 @@ STATES = (
     (0x0020, "ongoing"), (0x0002, "in-alarm"), (0x0001, "alarm-inhibited"),
 )  # fmt: skip
 INVALID, QUESTIONABLE, UNAVAILABLE, CALIBRATING, TEST, DEMO = 0x8000, 0x4000, 0x2000, 0x1000, 0x0800, 0x0400
+DOUBTS = (QUESTIONABLE, "questionable"), (CALIBRATING, "calibrating")
 
 _OWN: Mapping[int, Meaning] = {
     149538: Meaning("pulse_oximetry", "heart_rate", ("source-pleth",)),

@@ -34,7 +34,6 @@ WHY = {
     MissingNumber.UNDER: "under-range", MissingNumber.RESERVED: "invalid",
 }  # fmt: skip
 HIGHER = (codes.INVALID, "invalid"), (codes.UNAVAILABLE, "unavailable")
-DOUBTS = (codes.QUESTIONABLE, "questionable"), (codes.CALIBRATING, "calibrating")
 
 
 class IntellivueDecoder:
@@ -184,4 +183,4 @@ def _number(value: values.ObservedValue) -> tuple[float | int | None, str]:
         return None, WHY[value.value]
     exponent = value.value.as_tuple().exponent
     number = int(value.value) if isinstance(exponent, int) and 0 <= exponent < 12 else float(value.value)
-    return number, next((why for bit, why in DOUBTS if value.state & bit), "")
+    return number, next((why for bit, why in codes.DOUBTS if value.state & bit), "")

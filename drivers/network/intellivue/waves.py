@@ -7,9 +7,16 @@ from typing import NamedTuple
 
 from gatepost.drivers.ble.gatt.medfloat import MissingNumber
 from gatepost.drivers.network.intellivue import attributes as wave
-from gatepost.drivers.network.intellivue.codes import INVALID, UNAVAILABLE, curve_of, unit_of, unreal_flags
+from gatepost.drivers.network.intellivue.codes import (
+    DOUBTS,
+    INVALID,
+    UNAVAILABLE,
+    curve_of,
+    unit_of,
+    unreal_flags,
+)
 from gatepost.drivers.network.intellivue.messages import Attributes, PollResult
-from gatepost.drivers.reading import BAD, GOOD, Faults, Reading, Waveform
+from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Faults, Reading, Waveform
 from gatepost.drivers.waveforms import GAP, LOST
 
 MAX_WAVES = 48
@@ -98,6 +105,7 @@ class _WaveStream:
         self._samples: list[int] = []
         self._form: WaveForm | None = None
         self._unreal: tuple[str, ...] = ()
+        self._doubts: tuple[str, ...] = ()
         self._missing: int | None = None  # samples that were lost before those that are held
         self._told = False  # that it has none
 
@@ -105,11 +113,12 @@ class _WaveStream:
         out: list[Reading] = []
         samples = _numbers(block.data, form)
         unreal = unreal_flags(block.state)
-        if lost_polls or (self._form, self._unreal) != (form, unreal):
+        doubts = tuple(f"{self._channel}:{why}" for bit, why in DOUBTS if block.state & bit)
+        if lost_polls or (self._form, self._unreal, self._doubts) != (form, unreal, doubts):
             out += self._give()
         if lost_polls and self._form is not None:
             self._missing = (self._missing or 0) + lost_polls * len(samples)
-        self._form, self._unreal = form, unreal
+        self._form, self._unreal, self._doubts = form, unreal, doubts
         if block.state & (INVALID | UNAVAILABLE) or not samples:
             out += self._give()
             self._missing = (self._missing or 0) + len(samples)
@@ -130,13 +139,14 @@ class _WaveStream:
             return ()
         form, samples = self._form, self._samples
         values: dict[str, int | float | str] = {"channel": self._channel}
-        flags = (*self._flags, *self._unreal)
+        flags = (*self._flags, *self._unreal, *self._doubts)
         if self._missing is not None:
             values[LOST] = self._missing
             flags = (GAP, *flags)
         self._samples, self._missing = [], None
         shape = Waveform(samples, form.rate, form.scale, form.offset, form.unit)
-        return (Reading(self._metric, values, {}, flags, BAD if self._unreal else GOOD, waveform=shape),)
+        quality = BAD if self._unreal else UNCERTAIN if self._doubts else GOOD
+        return (Reading(self._metric, values, {}, flags, quality, waveform=shape),)
 
 
 def _numbers(data: bytes, form: WaveForm) -> list[int]:

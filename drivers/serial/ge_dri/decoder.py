@@ -156,8 +156,11 @@ class DriDecoder:
         if blocks is None:
             blocks = self._blocks[wave.kind] = WaveformBlocks(metric, rate, (WaveformChannel(channel, unit, scale),))
         out = blocks.gap(None) if wave.status & GAP else []
-        why = "lead-off" if wave.status & LEAD_OFF else "invalid"
+        off = wave.status & LEAD_OFF
+        why = "lead-off" if off else "invalid"
         for sample in wave.samples:
+            if off:
+                blocks.note(f"{channel}:{why}")
             out += blocks.add((why if sample is None else sample,))
         return out
 

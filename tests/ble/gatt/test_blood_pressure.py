@@ -56,6 +56,11 @@ def test_a_mean_that_is_not_given_is_no_doubt(mean, why):
     assert (found.flags, found.quality) == ((f"mean:{why}",), GOOD)
 
 
+def test_a_mean_alone_is_a_value():
+    found = read("00 ff07 ff07 5d00")
+    assert (found.values, found.quality) == ({"mean": 93}, UNCERTAIN)
+
+
 def test_half_a_pressure_is_doubtful():
     found = read("00 7800 fe07 5d00")
     assert found.flags == ("diastolic:over-range",)

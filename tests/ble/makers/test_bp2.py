@@ -9,7 +9,7 @@ import pytest
 
 from gatepost.drivers.ble.profiles.options import RecordOptions
 from gatepost.drivers.ble.twin.devices.cuff_file import CuffFileTwin
-from gatepost.drivers.ble.viatom.bp2_driver import BleViatomBp2, CuffProfile
+from gatepost.drivers.ble.viatom.bp2_driver import BleViatomBp2, CuffProfile, record_reading
 from gatepost.drivers.ble.viatom.frames import lepu_request, request
 from gatepost.drivers.driver import SessionOver
 from tests.ble.profiles.bench import Bench, played, values
@@ -46,6 +46,13 @@ async def test_each_measurement_once(older):
     assert ("user_id" in b.stored[0].values) is not older
     assert pressures(b)[-1].device_time == b.now.isoformat()
     assert "from-memory" in pressures(b)[0].flags
+
+
+def test_a_record_without_pressures_is_no_good_measurement():
+    record = {"unix": 1_790_000_000, "systolic": 0, "diastolic": 0, "mean": 0, "heart_rate": 0, "user": 7}
+    found = record_reading(record)
+    assert (found.values, found.quality) == ({"user_id": 7}, "bad")
+    assert found.flags == tuple(f"{name}:not-available" for name in ("systolic", "diastolic", "mean", "heart_rate"))
 
 
 @pytest.mark.parametrize("kill", range(1, 7))

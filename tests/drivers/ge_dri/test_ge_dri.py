@@ -109,6 +109,13 @@ def test_waveforms_with_gaps_and_leads_off():
     assert (found[3].values["lost_samples"], found[3].waveform.rate_hz) == (300, 300)
 
 
+def test_samples_of_a_lead_that_is_off_are_doubted():
+    twin = DriTwin()
+    block = struct.pack("<hHH200h", 200, 8, 0, *range(200))
+    found = read(twin._record(1, [(1, block)]) * 3)
+    assert [(reading.flags, reading.quality) for reading in found] == [(("ecg1:lead-off",), "uncertain")] * 2
+
+
 def test_a_flag_that_ends_a_frame_may_begin_the_next():
     assert len(read(FRAME + FRAME[1:] + FRAME[1:])) == 3 * len(read(FRAME)) - 2  # the cuff is reported once
 

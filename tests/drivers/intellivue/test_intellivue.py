@@ -161,6 +161,21 @@ def test_what_comes_too_late_is_dropped():
     assert decoder.faults.counts == {"lost-polls": 1, "out-of-order": 1}
 
 
+def test_samples_that_the_monitor_doubts_are_told_so():
+    good, doubted = (_n(258, state, 256) for state in (0, 0x5000))
+    twin = IntellivueTwin()
+    decoder = driver(waveforms=["ii"]).decoder()
+    for request in (b"\x0d", event_result(1, 0x0D06), set_priorities(1, (131330,)), poll_request(2, 2, 9, 0, 60_000)):
+        twin.hear(request)
+    blocks = [twin.tick()[-1] for _ in range(12)]
+    assert all(good in block for block in blocks)
+    blocks[4:8] = [block.replace(good, doubted) for block in blocks[4:8]]
+    found = read(*blocks, decoder=decoder)
+    assert [reading.flags for reading in found] == [(), ("II:questionable", "II:calibrating"), ()]
+    assert [reading.quality for reading in found] == ["good", "uncertain", "good"]
+    assert [len(reading.waveform.samples) for reading in found] == [512, 512, 512]
+
+
 def test_the_samples_of_a_real_monitor():
     decoder = driver().decoder()
     read(VECTORS["iv-wave-ecg"], decoder=decoder)
