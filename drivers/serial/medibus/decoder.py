@@ -13,7 +13,7 @@ from gatepost.drivers.waveforms import WaveformBlocks, WaveformChannel
 
 MAX_FRAME = 4096
 MAX_EVENTS = 64  # frames that the session has not seen yet
-IDENTIFY = 0x52
+START, IDENTIFY = 0x51, 0x52
 
 
 class MedibusDecoder:
@@ -29,14 +29,17 @@ class MedibusDecoder:
         self._open = bytearray()  # a frame that has begun
         self._noise = False  # and counted
         self._realtime = RealtimeDecoder()
+        self._chosen: list[frames.RealtimeChannel] = []
         self._curves: list[WaveformBlocks] = []
         self._alarms: dict[int, set[str]] = {}  # by code page
         self._settings: list[frames.DataItem] = []
         self.time: str | None = None  # of its clock, for the values that come next
 
     def choose(self, channels: list[frames.RealtimeChannel]) -> None:
-        """The order in which realtime values come from now on."""
-        self._curves = []
+        """The order in which realtime values come from now on. Curves that were chosen before go on."""
+        if channels == self._chosen:
+            return
+        self._chosen, self._curves = channels, []
         for channel in channels:
             metric, name, unit = codes.CURVES.get(channel.code, ("reading", f"code_{channel.code.lower()}", ""))
             scale = (channel.maximum - channel.minimum) / channel.max_bin
@@ -88,6 +91,9 @@ class MedibusDecoder:
         except FrameError as wrong:
             self.faults.add(wrong.kind.replace("_", "-"), "a damaged frame")
             return []
+        if not frame.is_response and frame.code == START:
+            self.suspended = False
+            found += [reading for curve in self._curves for reading in curve.gap(None)]
         self._noise = False
         self.events.append(frame._replace(data=b""))
         found.append(Reply("medibus", {"response": frame.is_response, "code": f"{frame.code:02X}"}))

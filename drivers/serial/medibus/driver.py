@@ -12,12 +12,12 @@ from msgspec import Meta
 
 from gatepost.drivers.asking import any_reply
 from gatepost.drivers.driver import DeviceIO, Driver, ForbiddenWrite, SerialSettings, Twin
-from gatepost.drivers.serial.medibus.decoder import MedibusDecoder
+from gatepost.drivers.serial.medibus.decoder import IDENTIFY, START, MedibusDecoder
 from gatepost.drivers.serial.medibus.frames import CORRUPT, encode_frame
 from gatepost.drivers.serial.medibus.realtime import ENABLE
 from gatepost.drivers.serial.medibus.twin import MedibusTwin
 
-START, IDENTIFY, IDLE, STOP = 0x51, 0x52, 0x30, 0x55
+IDLE, STOP = 0x30, 0x55
 MEASURED, CLOCK, SETTINGS, ALARMS, ALARMS_2, REALTIME, CHOOSE = 0x24, 0x28, 0x29, 0x27, 0x2E, 0x53, 0x54
 ANSWER_TIMEOUT = 3.0  # seconds; the device ends the link after 10
 ATTEMPTS = 3
@@ -73,6 +73,7 @@ class DraegerMedibus(Driver):
     def __init__(self, options: Any = None) -> None:
         super().__init__(options)
         self._last_sent = 0.0
+        self._restarted = False  # the device began anew: it has forgotten which waveforms were wanted
 
     def decoder(self) -> MedibusDecoder:
         self._decoder = MedibusDecoder()
@@ -89,6 +90,7 @@ class DraegerMedibus(Driver):
         await asyncio.sleep(AFTER_IDENTITY)
         if self.options.waveforms:
             await self._start_waves(io)
+        self._restarted = False
         await self._poll(io)
 
     async def _start_waves(self, io: DeviceIO) -> None:
@@ -113,6 +115,11 @@ class DraegerMedibus(Driver):
             code = min(due, key=lambda each: due[each])
             wait = min(due[code] - now(), self._last_sent + IDLE_INTERVAL - now())
             await self._listen(io, max(0.0, wait))
+            if self._restarted:
+                await self._listen(io, AFTER_IDENTITY)
+                self._restarted = False
+                if self.options.waveforms:
+                    await self._start_waves(io)
             if due[code] > now():
                 answered = await self._asked(io, IDLE)
             else:
@@ -139,6 +146,7 @@ class DraegerMedibus(Driver):
             while self._decoder.events:
                 frame = self._decoder.events.popleft()
                 if not frame.is_response:
+                    self._restarted |= frame.code == START
                     await self._answer(io, frame.code)
                 elif code is not None and frame.code in (code, CORRUPT):
                     return True
@@ -160,6 +168,7 @@ class DraegerMedibus(Driver):
         while self._decoder.suspended and asyncio.get_running_loop().time() < end:
             with suppress(TimeoutError):
                 await io.wait(any_reply, 1.0)
+        self._decoder.suspended = False
         await io.send(data)
         self._last_sent = asyncio.get_running_loop().time()
 

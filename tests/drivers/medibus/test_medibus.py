@@ -118,6 +118,30 @@ def test_realtime_values_in_the_middle_of_frames():
     assert ENABLE in done.sent
 
 
+def test_waveforms_go_on_after_the_device_was_switched_off_and_on():
+    class Restarted(MedibusTwin):
+        def tick(self):
+            if self._ticks == 60:
+                self.linked = self._realtime = False
+            return super().tick()
+
+    done = play(60, Restarted(), waveforms=["airway_pressure", "flow"])
+    flow = [reading for reading in done.readings if reading.values.get("channel") == "flow"]
+    assert done.outcome is None
+    assert done.sent.count(ENABLE) == 2
+    assert len(flow) > 45
+    assert ["gap" in reading.flags for reading in flow].count(True) == 1
+
+
+def test_a_pause_that_is_never_over_is_over():
+    class Paused(MedibusTwin):
+        def tick(self):
+            return super().tick() + (b"\x11" if self._ticks == 80 else b"")
+
+    done = play(120, Paused())
+    assert len([words for words in done.sent if words[1] == 0x24]) > 80
+
+
 def test_samples_that_were_cut_off_are_a_gap():
     made = decoder()
     made.choose([RealtimeChannel("00", 500_000, -10, 100, 880)])
