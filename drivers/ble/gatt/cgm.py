@@ -36,6 +36,7 @@ CAL_TEMP = {
     3: "calibration-required",
     4: "temperature-too-high",
     5: "temperature-too-low",
+    6: "calibration-pending",
 }
 WARNING = {
     0: "below-patient-low",

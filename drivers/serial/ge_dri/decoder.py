@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gatepost.drivers.checksums import FrameError
-from gatepost.drivers.reading import Faults, Reading, Reply
+from gatepost.drivers.reading import GOOD, UNCERTAIN, Faults, Reading, Reply
 from gatepost.drivers.serial.ge_dri import records
 from gatepost.drivers.serial.ge_dri.frames import FlagSplitter
 from gatepost.drivers.value_groups import ValueGroup
@@ -15,9 +15,24 @@ from gatepost.drivers.waveforms import WaveformBlocks, WaveformChannel
 SITES = {1: "art", 2: "cvp", 3: "pap", 4: "rap", 6: "lap", 7: "icp", 8: "abp"}  # labels of pressures
 PLACES = {1: "esophagus", 2: "nasopharynx", 3: "tympanum", 4: "rectum", 5: "bladder", 6: "armpit", 7: "skin"}
 AGENTS = {2: "halothane", 3: "enflurane", 4: "isoflurane", 5: "desflurane", 6: "sevoflurane"}
-MEASURING, OLD = 1 << 5, 1 << 8  # status of a cuff; old: for more than a minute
-OLDER = ("older-than-60s",)
+MEASURING, OLD = 1 << 5, 1 << 8  # label of a cuff; old: for more than a minute
+OLDER = "older-than-60s"
 CUFF_STATES = ((1 << 3, "cuff-automatic"), (1 << 4, "cuff-stat"))
+SOURCES = {1: "ecg", **dict.fromkeys((2, 3, 4, 5, 7, 8), "invasive"), 6: "pleth"}  # of a heart rate
+OLD_OUTPUT, OLD_WEDGE = 1 << 0, 1 << 1  # label of a cardiac output
+BY_IMPEDANCE = 2  # label of CO2: where its respiration rate comes from
+_GAS = {2: "calibrating", 3: "measurement-off"}
+# Bits of the status of a group.
+STATES: dict[str, dict[int, str]] = {
+    "ecg": {2: "asystole", 7: "noise", 8: "artifact", 9: "learning"},
+    "p": {2: "zeroing"},
+    "co2": {2: "apnea", 3: "calibrating", 4: "zeroing", 5: "occlusion", 6: "air-leak"},
+    "flow_vol": {
+        2: "disconnected", 3: "calibrating", 4: "zeroing", 5: "obstruction", 6: "leak", 7: "measurement-off",
+    },
+    "o2": _GAS, "n2o": _GAS, "aa": _GAS,
+}  # fmt: skip
+DOUBTS = frozenset(word for words in STATES.values() for word in words.values()) - {"asystole", "apnea"}
 _CUFF = {"sys": "systolic", "dia": "diastolic", "mean": "mean", "hr": "heart_rate"}
 _PRESSURES = {"systolic": "mm[Hg]", "diastolic": "mm[Hg]", "mean": "mm[Hg]", "heart_rate": "/min"}
 # Group: metric, its values, their units.
@@ -101,11 +116,13 @@ class DriDecoder:
         for name, group in groups.items():
             if name in PLAIN:
                 metric, names, units = PLAIN[name]
-                flags = ("source-pleth",) if name == "spo2" else ()
-                out.append(_reading(metric, group, names, units, time, flags))
+                impedance = name == "co2" and group.label & 7 == BY_IMPEDANCE
+                source = ("source-impedance",) if impedance else ("source-pleth",) if name == "spo2" else ()
+                out.append(_reading(metric, group, names, units, time, (*source, *_states(name, group))))
             elif name[0] == "p":
-                site = SITES.get(group.label, "other")
-                out.append(_reading("invasive_pressure", group, _CUFF, _PRESSURES, time, (f"site-{site}",), name))
+                site = f"site-{SITES.get(group.label, 'other')}"
+                flags = (site, *_states("p", group))
+                out.append(_reading("invasive_pressure", group, _CUFF, _PRESSURES, time, flags, name))
             elif name[0] == "t":
                 place = (f"site-{PLACES[group.label]}",) if group.label in PLACES else ()
                 names, units = {"temp": "temperature"}, {"temperature": "Cel"}
@@ -116,13 +133,15 @@ class DriDecoder:
         ecg = groups.get("ecg")
         if ecg is None:
             return []
-        out = [_reading("heart_rate", ecg, {"hr": "heart_rate"}, {"heart_rate": "/min"}, time)]
+        source, states = SOURCES.get(ecg.status >> 3 & 0x0F, ""), _states("ecg", ecg)
+        flags = (*((f"source-{source}",) if source else ()), *(states if source in ("", "ecg") else ()))
+        out = [_reading("heart_rate", ecg, {"hr": "heart_rate"}, {"heart_rate": "/min"}, time, flags)]
         if ecg.values["imp_rr"] is not None:
             names, units = {"imp_rr": "respiration_rate"}, {"respiration_rate": "/min"}
             out.append(_reading("respiration", ecg, names, units, time, ("source-impedance",)))
         segments = {name: name for name in ("st1", "st2", "st3") if ecg.values[name] is not None}
         if segments:
-            out.append(_reading("reading", ecg, segments, dict.fromkeys(segments, "mm"), time))
+            out.append(_reading("reading", ecg, segments, dict.fromkeys(segments, "mm"), time, states))
         return out
 
     def _gases(self, groups: dict[str, records.ValueSet], time: str | None) -> list[Reading]:
@@ -130,23 +149,25 @@ class DriDecoder:
         if not present:
             return []
         agent = AGENTS.get(groups["aa"].label) if "aa" in groups else None
-        whole = ValueGroup("anaesthetic_gas", (f"agent-{agent}",) if agent else (), time)
+        states = tuple(dict.fromkeys(word for name in present for word in _states(name, groups[name])))
+        whole = ValueGroup("anaesthetic_gas", ((f"agent-{agent}",) if agent else ()) + states, time)
         for name in present:
             for value, called in GASES[name].items():
                 _add(whole, groups[name], value, called, "" if called == "mac" else "%")
-        return [whole.reading()]
+        return [_doubted(whole.reading())]
 
     def _pressure(self, cuff: records.ValueSet | None, time: str | None) -> list[Reading]:
         """It stays in every record until the next one: reported when it changes, or when a measurement has ended."""
-        if cuff is None or cuff.status & MEASURING:
+        if cuff is None or cuff.label & MEASURING:
             self._cuff = None if cuff is not None else self._cuff
             return []
         if self._cuff == cuff.values or all(value is None for value in cuff.values.values()):
             return []
         self._cuff = cuff.values
-        flags = ("source-nibp", *(word for bit, word in CUFF_STATES if cuff.status & bit))
-        old = bool(cuff.status & OLD)  # when the monitor was already at work before the link
-        return [_reading("blood_pressure", cuff, _CUFF, _PRESSURES, None if old else time, flags + OLDER[:old])]
+        flags = ("source-nibp", *(word for bit, word in CUFF_STATES if cuff.label & bit))
+        if cuff.label & OLD:  # when the monitor was already at work before the link
+            return [_reading("blood_pressure", cuff, _CUFF, _PRESSURES, None, (*flags, OLDER))]
+        return [_reading("blood_pressure", cuff, _CUFF, _PRESSURES, time, flags)]
 
     def _wave(self, wave: records.WaveformData) -> list[Reading]:
         if wave.kind not in WAVES:
@@ -169,6 +190,19 @@ def _add(group: ValueGroup, found: records.ValueSet, value: str, name: str, unit
     group.add(name, found.values[value], unit, found.missing.get(value, ""))
 
 
+def _states(group: str, found: records.ValueSet) -> tuple[str, ...]:
+    if group == "co_wedge":
+        told = ((OLD_OUTPUT, "cardiac_output"), (OLD_WEDGE, "wedge_pressure"))
+        return tuple(f"{name}:{OLDER}" for bit, name in told if found.label & bit)
+    return tuple(word for bit, word in STATES.get(group, {}).items() if found.status >> bit & 1)
+
+
+def _doubted(reading: Reading) -> Reading:
+    if reading.quality == GOOD and any(flag in DOUBTS or flag.endswith(f":{OLDER}") for flag in reading.flags):
+        reading.quality = UNCERTAIN
+    return reading
+
+
 def _reading(
     metric: str,
     found: records.ValueSet,
@@ -183,7 +217,7 @@ def _reading(
         group.values["channel"] = channel
     for value, name in names.items():
         _add(group, found, value, name, units[name])
-    return group.reading()
+    return _doubted(group.reading())
 
 
 def _iso(seconds: int) -> str | None:

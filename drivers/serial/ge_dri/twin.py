@@ -76,9 +76,9 @@ class DriTwin:
         out = struct.pack("<I", START + self._seconds)
         for name, scales in BASIC:
             shown = self._cuff if name == "nibp" else MIDDLES.get(name, {})
-            status = (3 | (1 << 5 if name == "nibp" and minute < 20 else 0)) if shown else 0
+            label = 1 << 5 if name == "nibp" and minute < 20 else LABELS.get(name, 0)
             if name not in PLAIN:
-                out += struct.pack("<IH", status, LABELS.get(name, 0))
+                out += struct.pack("<IH", 3 if shown else 0, label)
             for value in scales:
                 raw = shown.get(value)
                 spread = 0 if raw is None or name == "nibp" else max(1, abs(raw) // 50)

@@ -69,15 +69,15 @@ def test_what_is_not_active_is_not_there():
 
 def test_a_cuff_is_reported_once_and_after_each_measurement():
     decoder = DriDecoder()
-    done, measuring = (3, 0, 12000, 8000, 9300, 70), (3 | 1 << 5 | 1 << 3, 0, 12000, 8000, 9300, 70)
+    done, measuring = (3, 3, 12000, 8000, 9300, 70), (3, 3 | 1 << 5 | 1 << 3, 12000, 8000, 9300, 70)
     counts = [len(read(values(nibp=cuff), decoder)) for cuff in (done, done, measuring, measuring, done, done)]
     assert counts == [1, 0, 0, 0, 1, 0]
-    (automatic,) = read(values(nibp=(3 | 1 << 3, 0, 12100, 8000, 9300, 70)), decoder)
+    (automatic,) = read(values(nibp=(3, 3 | 1 << 3, 12100, 8000, 9300, 70)), decoder)
     assert automatic.flags == ("source-nibp", "cuff-automatic")
 
 
 def test_a_cuff_of_before_has_no_time():
-    (found,) = read(values(nibp=(3 | 1 << 8, 0, 12000, 8000, 9300, 70)))
+    (found,) = read(values(nibp=(3, 3 | 1 << 8, 12000, 8000, 9300, 70)))
     assert (found.flags, found.device_time) == (("source-nibp", "older-than-60s"), None)
 
 
@@ -87,6 +87,35 @@ def test_a_part_that_tells_when_the_cuff_measured_is_no_values():
     found = read(DriTwin()._record(0, [(1, record[40:]), (4, bytes(116))]))
     assert {reading.metric for reading in found} == {"body_temperature", "blood_pressure"}
     assert read(DriTwin()._record(0, [(4, record[40:])])) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "flags"),
+    [(0, ()), (1, ("source-ecg",)), (2, ("source-invasive",)), (5, ("source-invasive",)), (6, ("source-pleth",)),
+     (8, ("source-invasive",)), (9, ())],
+)  # fmt: skip
+def test_the_source_of_a_heart_rate(source, flags):
+    (found,) = read(values(ecg=(3 | source << 3, 0, 72, *[-32767] * 4)))
+    assert (found.metric, found.flags, found.quality) == ("heart_rate", flags, "good")
+
+
+@pytest.mark.parametrize(
+    ("group", "told", "flags", "quality"),
+    [
+        ("ecg", (3 | 1 << 3 | 1 << 7, 0, 72, *[-32767] * 4), ("source-ecg", "noise"), "uncertain"),
+        ("ecg", (3 | 6 << 3 | 1 << 7, 0, 72, *[-32767] * 4), ("source-pleth",), "good"),
+        ("p1", (3 | 1 << 2, 1, 100, 50, 80, 72), ("site-art", "zeroing"), "uncertain"),
+        ("co2", (3 | 1 << 3, 0, 512, 4, 14, 7600), ("calibrating",), "uncertain"),
+        ("co2", (3 | 1 << 2, 2, 512, 4, 14, 7600), ("source-impedance", "apnea"), "good"),
+        ("flow_vol", (3 | 1 << 6, 0, *range(1, 9)), ("leak",), "uncertain"),
+        ("o2", (3 | 1 << 2, 0, 1650, 2100), ("calibrating",), "uncertain"),
+        ("co_wedge", (3, 1, 5000, 3700, 40, 1200), ("cardiac_output:older-than-60s",), "uncertain"),
+        ("co_wedge", (3, 2, 5000, 3700, 40, 1200), ("wedge_pressure:older-than-60s",), "uncertain"),
+    ],
+)
+def test_what_the_monitor_says_of_a_measurement(group, told, flags, quality):
+    (found,) = read(values(**{group: told}))
+    assert (found.flags, found.quality) == (flags, quality)
 
 
 def test_agents():
