@@ -19,13 +19,21 @@ async def ask(
     timeout: float,
     tries: int,
 ) -> T:
-    """What `match` finds in the answer. `say` asks, so many times at the most; TimeoutError, and what either raises."""
-    for _ in range(tries - 1):
+    """What `match` finds in the answer. `say` asks, so many times at the most; TimeoutError, and what either raises.
+
+    A device that was slow answers each question that was repeated: those answers are waited for, so that none is taken
+    for the answer to the next question."""
+    for repeated in range(tries):
         await say()
+        try:
+            found = await io.wait(match, timeout)
+        except TimeoutError:
+            continue
         with contextlib.suppress(TimeoutError):
-            return await io.wait(match, timeout)
-    await say()
-    return await io.wait(match, timeout)
+            for _ in range(repeated):
+                await io.wait(match, timeout)
+        return found
+    raise TimeoutError
 
 
 def any_reply(item: Reading | Reply) -> Reply | None:

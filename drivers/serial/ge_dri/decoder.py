@@ -18,7 +18,10 @@ AGENTS = {2: "halothane", 3: "enflurane", 4: "isoflurane", 5: "desflurane", 6: "
 MEASURING, OLD = 1 << 5, 1 << 8  # label of a cuff; old: for more than a minute
 OLDER = "older-than-60s"
 CUFF_STATES = ((1 << 3, "cuff-automatic"), (1 << 4, "cuff-stat"))
-SOURCES = {1: "ecg", **dict.fromkeys((2, 3, 4, 5, 7, 8), "invasive"), 6: "pleth"}  # of a heart rate
+SOURCES = {  # of a heart rate
+    **dict.fromkeys((1, 9), "ecg"), **dict.fromkeys((2, 3, 4, 5, 7, 8, 10, 11), "invasive"),
+    **dict.fromkeys((6, 12), "pleth"),
+}  # fmt: skip
 OLD_OUTPUT, OLD_WEDGE = 1 << 0, 1 << 1  # label of a cardiac output
 BY_IMPEDANCE = 2  # label of CO2: where its respiration rate comes from
 _GAS = {2: "calibrating", 3: "measurement-off"}

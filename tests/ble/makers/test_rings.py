@@ -92,6 +92,31 @@ async def test_a_kill_at_any_moment(model, kill):
     assert len(found) == len({reading.device_time for reading in found}) == (400 if model == "o2ring" else 600)
 
 
+@pytest.mark.parametrize("model", MODELS)
+@played
+async def test_an_answer_that_comes_twice_is_not_taken_for_the_next_part(model):
+    """A ring that is busy for a while answers the question, and the question that was repeated meanwhile."""
+    b = ring(model, nights=1, seconds=2400 if model == "o2ring" else 600)
+    loop, read = asyncio.get_running_loop(), 0x04 if model == "o2ring" else 0xF3
+    control = next(each for each in b.twin if each.on_write is not None)
+    request, free, asked = control.on_write, 0.0, 0
+
+    def slowly(data):
+        nonlocal free, asked
+        reads = data[1:3] == bytes((read, read ^ 0xFF))
+        asked += reads
+        free = max(free, loop.time()) + (6.0 if reads and asked == 2 else 0.05)
+        loop.call_at(free, request, data)
+
+    control.on_write = slowly
+    await b.session(lambda: asyncio.sleep(60))
+    assert asked > 3
+    found = [(reading.values["spo2"], reading.values["heart_rate"]) for reading in stored(b)]
+    (data,) = b.twin.files.values()
+    file = ring_values.read_file(data) if model == "o2ring" else ring_values.read_new_file(data)
+    assert found == [(spo2, rate) for _, spo2, rate, _ in file.records()]
+
+
 @played
 async def test_a_recording_that_is_being_written_is_left_for_later():
     b = ring("o2ring-s", nights=1)

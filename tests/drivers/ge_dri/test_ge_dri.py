@@ -92,7 +92,7 @@ def test_a_part_that_tells_when_the_cuff_measured_is_no_values():
 @pytest.mark.parametrize(
     ("source", "flags"),
     [(0, ()), (1, ("source-ecg",)), (2, ("source-invasive",)), (5, ("source-invasive",)), (6, ("source-pleth",)),
-     (8, ("source-invasive",)), (9, ())],
+     (8, ("source-invasive",)), (9, ("source-ecg",)), (12, ("source-pleth",)), (13, ())],
 )  # fmt: skip
 def test_the_source_of_a_heart_rate(source, flags):
     (found,) = read(values(ecg=(3 | source << 3, 0, 72, *[-32767] * 4)))
