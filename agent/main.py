@@ -114,10 +114,10 @@ async def _start(app: App) -> int | None:
     try:
         starting.result()
     except SettingsWrong as error:
-        log.error("%s %s", error.message, error.hint)
+        log.error("%s; %s", error.message, error.hint)
         return ExitCode.SETTINGS
     except GatepostError as error:
-        log.error("the agent cannot start: %s %s", error.message, error.hint)
+        log.error("the agent cannot start: %s; %s", error.message, error.hint)
         return ExitCode.SETTINGS if error.kind == "store-newer" else ExitCode.FAILED  # starting again would not help
     except OSError as error:
         where = error.filename or app.state_dir

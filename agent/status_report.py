@@ -17,27 +17,27 @@ DAY = 86_400 * US  # for which the end of a trial is told
 STALLED_AFTER = 10.0  # seconds beyond the commit interval in which readings wait, and none is stored
 
 
-class ServedApi(Protocol):
+class ServedPart(Protocol):
+    @property
+    def trouble(self) -> str:
+        """Why it is not served as the settings say."""
+        ...
+
+    @property
+    def certificate_ends(self) -> float | None:
+        """Of the certificate in use, in seconds since 1970."""
+        ...
+
+
+class ServedApi(ServedPart, Protocol):
     @property
     def tcp(self) -> str | None:
         """The address that is served on TCP."""
         ...
 
-    @property
-    def trouble(self) -> str:
-        """Why TCP or JWTs are not served as the settings say."""
-        ...
-
 
 class ReportedFleet(Protocol):
     def as_dict(self) -> dict[str, Any] | None: ...
-
-
-class ReportedListener(Protocol):
-    @property
-    def trouble(self) -> str:
-        """Why devices cannot connect as the settings say."""
-        ...
 
 
 class ReportedTrial(Protocol):
@@ -62,7 +62,7 @@ class StatusReport:
         fleet: ReportedFleet,
     ) -> None:
         self.api: ServedApi | None = None
-        self.listener: ReportedListener | None = None
+        self.listener: ServedPart | None = None
         self.trial: ReportedTrial | None = None
         self._current = current
         self._store = store
@@ -85,8 +85,8 @@ class StatusReport:
             "started": rfc3339(self._started.wall + (moved if abs(moved) >= STEP else 0)),
             "uptime": round(uptime / US, 1),
             "settings": {**self._current.as_dict(), **self._on_trial()},
-            "api": {"listen": self.api.tcp, "trouble": self.api.trouble} if self.api is not None else None,
-            "listener": {"trouble": self.listener.trouble} if self.listener is not None else None,
+            "api": None if self.api is None else {"listen": self.api.tcp, **_served(self.api)},
+            "listener": None if self.listener is None else _served(self.listener),
             "fleet": self._fleet.as_dict(),
             "tasks": [view._asdict() for view in self._supervisor.views() if not view.healthy],
         }
@@ -130,3 +130,8 @@ class StatusReport:
         elif now - self._progress[1] > self._current.settings.store.commit_interval + STALLED_AFTER:
             return "the store commits nothing while readings wait"
         return None
+
+
+def _served(part: ServedPart) -> dict[str, Any]:
+    ends = part.certificate_ends
+    return {"trouble": part.trouble, "certificate_ends": None if ends is None else rfc3339(round(ends * US))}

@@ -1,6 +1,7 @@
 """Tree of errors. Each has a stable key, a sentence for a person, and a hint; command line, log and API share it.
 
 GatepostError
+├── CertificateUnusable      tls-wrong               a certificate or its key cannot be used
 ├── SettingsWrong            settings-wrong          the settings cannot be used
 │   └── InvalidSettings      settings-wrong          those of a change; carries all problems
 ├── StateDirInUse            state-dir-taken         another agent uses the state directory
@@ -70,6 +71,16 @@ class GatepostError(Exception):
 
     def as_dict(self) -> dict[str, Any]:
         return {"key": self.kind, "message": self.message, "hint": self.hint}
+
+
+class CertificateUnusable(GatepostError):
+    """`part` of the settings of TLS that is to be mended: `cert` or `key`."""
+
+    key = "tls-wrong"
+
+    def __init__(self, part: str, message: str, hint: str) -> None:
+        super().__init__(message, hint)
+        self.part = part
 
 
 class SettingsWrong(GatepostError):

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
 
-from gatepost.agent.core.errors import ListenWrong
-from gatepost.agent.core.named_files import check_regular
+from gatepost.agent.core.certificates import load_chain
+from gatepost.agent.core.errors import CertificateUnusable, ListenWrong
+from gatepost.agent.core.named_files import check_regular, read_regular
 
 BACKLOG = 64
 LOOKUP = 5.0  # seconds to find the addresses of a name
@@ -109,18 +110,18 @@ def certificate(
     show a certificate. Raises ListenWrong, in which `key` is what the settings call it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        for file in (cert, private_key):
-            check_regular(file)
-        for each in (context, into):
-            if each is not None:
-                each.load_cert_chain(cert, private_key, password=_no_password)
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        why = getattr(error, "reason", None) or getattr(error, "strerror", None) or "failed"
-        message = f"{key}: the certificate {cert} cannot be used: {why}"
-        raise ListenWrong(
-            message, "cert is a PEM file with its chain, key its private key without a password"
-        ) from None
+    for name, file in (("cert", cert), ("key", private_key)):
+        try:
+            read_regular(file, 1)
+        except OSError as error:
+            message = f"{key}.{name}: {file} cannot be used: {error.strerror or 'failed'}"
+            raise ListenWrong(message, "check the path and that the gateway's user may read it") from None
+    for each in (context, into):
+        if each is not None:
+            try:
+                load_chain(each, cert, private_key)
+            except CertificateUnusable as error:
+                raise ListenWrong(f"{key}.{error.part}: {error.message}", error.hint) from None
     if client_ca is not None:
         try:
             check_regular(client_ca)
@@ -131,7 +132,3 @@ def certificate(
             raise ListenWrong(message, "a PEM file with the authority's certificate") from None
         context.verify_mode = ssl.CERT_OPTIONAL
     return into or context
-
-
-def _no_password() -> str:
-    raise ValueError("the key has a password")

@@ -11,6 +11,7 @@ from gatepost.agent.core.clock import Clock
 from gatepost.agent.core.views import ViewedBrokers, ViewedDevices
 from gatepost.agent.diagnostics.broker_checks import DEAD, of_broker
 from gatepost.agent.diagnostics.catalogue import finding_of
+from gatepost.agent.diagnostics.certificate_checks import certificates_in_use, of_certificates
 from gatepost.agent.diagnostics.device_checks import of_device
 from gatepost.agent.diagnostics.finding import Finding, by_weight, readings, space
 from gatepost.agent.settings.model import BrokerSettings, Settings, client_id_of
@@ -68,6 +69,7 @@ async def findings(app: CheckedAgent, token_owners: Collection[str] = ()) -> lis
         *_trial(app.status()),
         *_unserved(app.status()),
         *_fleet(app.status()),
+        *of_certificates(await certificates_in_use(app.settings, app.status()), now.timestamp()),
     ]
     results += _gaps(await app.store.gaps(100), now)
     carriers = {str(device.options.get("via")) for device in app.settings.devices.values()}

@@ -7,14 +7,14 @@ from gatepost.agent.diagnostics.finding import Finding, Severity
 _IDS: dict[Severity, str] = {
     "problem": """
         agent-unreachable api-not-served broker-blocked broker-refused broker-unreachable broker-unsteady
-        database-damaged device-absent device-error device-silent disk-full disk-unreadable listener-not-served
-        log-damaged port-unreadable port-wrong settings-error settings-last-good settings-refused
+        certificate-expired database-damaged device-absent device-error device-silent disk-full disk-unreadable
+        listener-not-served log-damaged port-unreadable port-wrong settings-error settings-last-good settings-refused
         store-failing store-full
     """,
     "warning": """
-        broker-dead-letters broker-subscription-refused clock-unsynchronised desired-state-not-applied
-        device-misunderstood device-no-reading device-no-token device-quiet disk-low port-forbidden port-missing
-        readings-lost settings-on-trial settings-warning store-repaired
+        broker-dead-letters broker-subscription-refused certificate-ends-soon clock-unsynchronised
+        desired-state-not-applied device-misunderstood device-no-reading device-no-token device-quiet disk-low
+        port-forbidden port-missing readings-lost settings-on-trial settings-warning store-repaired
     """,
     "note": """
         broker-backlog broker-disconnected database-in-use database-missing database-unreadable

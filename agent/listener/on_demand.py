@@ -80,6 +80,11 @@ class ListenerOnDemand:
         """Why devices cannot connect as the settings say."""
         return "" if self.running is None else self.running.server.trouble
 
+    @property
+    def certificate_ends(self) -> float | None:
+        """Of the certificate in use, in seconds since 1970."""
+        return None if self.running is None else self.running.server.certificate_ends
+
     def as_dict(self) -> dict[str, Any]:
         return dict(OFF) if self.running is None else self.running.as_dict()
 

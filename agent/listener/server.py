@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+from gatepost.agent.core.certificates import valid_until
 from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import ListenWrong
 from gatepost.agent.core.lazy_modules import import_lazily
@@ -75,6 +76,7 @@ class MqttServer:
         self.held = 0
         self.listening: list[str] = []  # the addresses that are served, for people
         self.trouble = ""
+        self.certificate_ends: float | None = None  # of the one in use, in seconds since 1970
         self.settings = ListenerSettings()
         self.limits = ProtocolLimits()
         self._directory = directory
@@ -93,7 +95,9 @@ class MqttServer:
 
     async def apply(self, settings: ListenerSettings) -> None:
         """Serve where they say, with the certificate as its files are now. Raises ListenWrong; what ran stays then."""
-        context = None if settings.tls is None else await self._context(settings.tls)
+        context = ends = None
+        if settings.tls is not None:
+            context, ends = await self._context(settings.tls)
         for key in ("listen", "ws"):
             wanted = getattr(settings, key)
             if wanted == self._served[key] and (context is None) == (self._tls is None):
@@ -104,7 +108,7 @@ class MqttServer:
                 self._accepting[key] = {asyncio.create_task(self._accept(each, key == "ws")): each for each in bound}
                 log.info("devices may connect at %s%s", wanted, " with TLS" if context is not None else "")
             self._served[key] = wanted
-        self._tls = context
+        self._tls, self.certificate_ends = context, ends
         self.settings = settings
         self.limits = ProtocolLimits(settings.max_packet, settings.window, math.ceil(settings.keepalive_max))
         self.acknowledger.within = settings.ack_within
@@ -113,10 +117,12 @@ class MqttServer:
             self._hang_up_all("stopped", "devices may not connect any more")
 
     @staticmethod
-    async def _context(tls: ListenerTls) -> ssl.SSLContext:
+    async def _context(tls: ListenerTls) -> tuple[ssl.SSLContext, float | None]:
+        """And when its certificate ends."""
         try:
             work = partial(certificate, tls.cert, tls.key, "listener.tls", client_ca=tls.client_ca)
-            return await off_loop("listener.tls", work)
+            context = await off_loop("listener.tls", work)
+            return context, await off_loop("listener.tls", partial(valid_until, tls.cert))
         except OSError as error:
             raise ListenWrong(f"listener.tls: {error.strerror}", "files of this machine") from None
 

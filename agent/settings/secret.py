@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
-from gatepost.agent.core.errors import SettingsWrong
+from gatepost.agent.core.errors import CertificateUnusable, SettingsWrong
 from gatepost.agent.core.named_files import read_regular
 from gatepost.agent.settings.model import Secret, SecretRef, Settings
 from gatepost.agent.settings.problem import DEFAULT, Origin, Problem, ProblemReport
@@ -85,7 +87,8 @@ def is_reference(value: object) -> bool:
 def check_secrets(
     settings: Settings, environ: Mapping[str, str], origins: Mapping[Key, Origin] | None = None
 ) -> list[Problem]:
-    """Secrets that cannot be read now (errors), files that others can read (warnings), certificates not there."""
+    """Secrets that cannot be read now (errors), files that others can read (warnings), certificates that cannot be used
+    (errors) or have ended (warnings)."""
     report = ProblemReport()
     places = origins or {}
     for key, secret in secrets_of(settings):
@@ -103,8 +106,10 @@ def check_secrets(
         if isinstance(secret, SecretRef) and secret.file is not None and _open_to_all(Path(secret.file)):
             hint = f"chmod 0600 {secret.file}"
             report.warn(origin, key, "secret-readable", f"{secret.file} can be read by everybody", hint)
-    for key, path in _certificates(settings):
-        _check_readable(path, key, places, report)
+    unreadable = {path for key, path in _certificates(settings) if not _check_readable(path, key, places, report)}
+    for section, cert, private in _chains(settings):
+        if not unreadable & {Path(cert), Path(private or cert)}:
+            _check_chain(section, cert, private, places, report)
     return report.problems
 
 
@@ -151,16 +156,47 @@ def _certificates(settings: Settings) -> Iterator[tuple[Key, Path]]:
             yield ("devices", name, "port"), Path(file)
 
 
-def _check_readable(path: Path, key: Key, origins: Mapping[Key, Origin], report: ProblemReport) -> None:
+def _chains(settings: Settings) -> Iterator[tuple[Key, str, str | None]]:
+    """Certificates with their private keys, by the key of the section."""
+    for name, broker in settings.brokers.items():
+        if broker.tls.cert is not None:
+            yield ("brokers", name, "tls"), broker.tls.cert, broker.tls.key
+    for section, served in (("api", settings.api.tls), ("listener", settings.listener.tls)):
+        if served is not None:
+            yield (section, "tls"), served.cert, served.key
+
+
+def _check_chain(
+    section: Key, cert: str, private: str | None, origins: Mapping[Key, Origin], report: ProblemReport
+) -> None:
+    import ssl
+
+    from gatepost.agent.core.certificates import load_chain, valid_until
+
+    try:
+        load_chain(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), cert, private)
+    except CertificateUnusable as error:
+        key = (*section, error.part)
+        report.error(origins.get(key, DEFAULT), key, error.kind, error.message, error.hint)
+        return
+    ends = valid_until(cert)
+    if ends is not None and ends < time.time():
+        key, day = (*section, "cert"), datetime.fromtimestamp(ends, UTC).isoformat().replace("+00:00", "Z")
+        hint = "put a renewed one in its place; where it is new, the clock of this machine may be wrong"
+        report.warn(origins.get(key, DEFAULT), key, "certificate-expired", f"{cert} was valid until {day}", hint)
+
+
+def _check_readable(path: Path, key: Key, origins: Mapping[Key, Origin], report: ProblemReport) -> bool:
     origin = origins.get(key, DEFAULT)
     try:
         read_regular(path, 1)
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror or 'failed'}"
         report.error(origin, key, "file-missing", message, "check that it is there, and its permissions")
-        return
+        return False
     if key[-1] == "key" and _open_to_all(path):
         report.warn(origin, key, "secret-readable", f"{path} can be read by everybody", f"chmod 0600 {path}")
+    return True
 
 
 def _open_to_all(path: Path) -> bool:

@@ -279,6 +279,7 @@ class FakeApp:
         self.devices = FakeDevices()
         self.brokers = FakeBrokers(self)
         self.listener = FakeListener()
+        self.api_told = None
         self.dispatcher = FakeDesk()
         self.reloads = []
         self.outcome = {"applied": True, "changed": ["devices.cuff-3"], "problems": []}
@@ -362,5 +363,6 @@ class FakeApp:
                 "last_trial": self.last_trial_told,
             },
             "listener": {"trouble": self.listener.trouble},
+            "api": self.api_told,
             "fleet": self.fleet_told,
         }

@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+import time
+
 import msgspec
 
 from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.diagnostics.agent_checks import findings
 from gatepost.agent.diagnostics.finding import space
-from gatepost.agent.settings.model import DeviceSettings, ListenerSettings, ListenerTls
+from gatepost.agent.settings.model import (
+    ApiSettings,
+    ApiTls,
+    DeviceSettings,
+    ListenerSettings,
+    ListenerTls,
+    TlsSettings,
+)
+from tests.uplink.broker import Authority
 
 
 async def told(app):
@@ -313,3 +323,27 @@ async def test_a_change_on_trial_asks_for_a_word_unless_the_fleet_keeps_it(app):
     assert "`gatepost confirm` keeps it" in finding.do
     app.fleet_told = {"status": "trying", "manual": False}
     assert await findings(app) == []
+
+
+async def test_certificates_that_end(app, tmp_path):
+    well(app)
+    authority = Authority(tmp_path)
+    files = {name: authority.issue(name, days=days) for name, days in (("year", 365), ("week", 7), ("gone", -1))}
+    tls = {name: {"cert": str(cert), "key": str(key)} for name, (cert, key) in files.items()}
+    app.clock.wall = round(time.time() * 1e6)
+
+    async def ids(api, broker):
+        hospital = msgspec.structs.replace(app.settings.brokers["hospital"], tls=TlsSettings(**tls[broker]))
+        brokers = {**app.settings.brokers, "hospital": hospital}
+        app.settings = msgspec.structs.replace(app.settings, brokers=brokers, api=ApiSettings(tls=ApiTls(**tls[api])))
+        return {(one.id, one.about): one for one in await findings(app) if one.id.startswith("certificate")}
+
+    assert await ids("year", "year") == {}
+    found = await ids("gone", "week")
+    assert found.keys() == {("certificate-expired", "gateway"), ("certificate-ends-soon", "broker hospital")}
+    assert found["certificate-expired", "gateway"].what == "the certificate of the API ended 24 h ago"
+    assert found["certificate-ends-soon", "broker hospital"].why.startswith(str(files["week"][0]))
+    ended = rfc3339(round((time.time() - 3600) * 1e6))
+    app.api_told = {"trouble": "", "certificate_ends": ended}  # it was renewed, and not loaded yet
+    (one,) = (await ids("year", "year")).values()
+    assert (one.id, "takes it over" in one.do) == ("certificate-expired", True)

@@ -2,6 +2,11 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+
+from gatepost.agent.settings.model import ApiSettings, ApiTls
+from tests.uplink.broker import Authority
+
 LINE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="(?:[^"\\]|\\.)*",?)+)\})? (-?[0-9.e+-]+)')
 
 
@@ -45,3 +50,20 @@ async def test_a_store_that_does_not_store_and_a_loss_are_figures(app, http):
     app.store.writer.trouble = "the disk is full"
     app.store.losses.notice = "12 readings may be missing"
     assert await figures() == ["gatepost_store_up 0", "gatepost_store_loss_unseen 1"]
+
+
+async def test_certificates_and_settings_that_do_not_hold_are_figures(app, http, tmp_path):
+    async def figures():
+        lines = (await http.get("/metrics")).text.splitlines()
+        return [line for line in lines if line.startswith(("gatepost_certificate", "gatepost_settings"))]
+
+    assert await figures() == ["gatepost_settings_error 0"]
+    cert, key = Authority(tmp_path).issue("gateway")
+    app.settings = msgspec.structs.replace(app.settings, api=ApiSettings(tls=ApiTls(cert=str(cert), key=str(key))))
+    app.api_told = {"trouble": "api.tls: broken", "certificate_ends": "2026-12-01T00:00:00Z"}
+    assert await figures() == [
+        "gatepost_settings_error 1",
+        'gatepost_certificate_end_timestamp_seconds{owner="api",kind="server"} 1796083200',
+    ]
+    app.api_told, app.last_reload = None, {"applied": False}
+    assert (await figures())[0] == "gatepost_settings_error 1"

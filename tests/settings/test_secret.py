@@ -4,8 +4,19 @@ import pytest
 
 from gatepost.agent.core.errors import SettingsWrong
 from gatepost.agent.settings import check_secrets, resolve_secret
-from gatepost.agent.settings.model import BrokerSettings, DeviceSettings, SecretRef, Settings
+from gatepost.agent.settings.model import (
+    ApiSettings,
+    ApiTls,
+    BrokerSettings,
+    DeviceSettings,
+    ListenerSettings,
+    ListenerTls,
+    SecretRef,
+    Settings,
+    TlsSettings,
+)
 from tests.support.failing import failing
+from tests.uplink.broker import Authority
 
 
 def test_the_three_places(tmp_path):
@@ -68,8 +79,27 @@ commands: {{signing: {{key: {{file: {tmp_path}/closed}}}}}}
         ("warning", "secret-readable", "devices.p.token", 4),
         ("error", "file-missing", "brokers.a.tls.ca", 2),
         ("warning", "secret-readable", "brokers.a.tls.key", 2),
+        ("error", "tls-wrong", "brokers.a.tls.cert", 2),
     ]
-    assert len(check_secrets(loaded.settings, {"NOPE": "x"})) == 3
+    assert len(check_secrets(loaded.settings, {"NOPE": "x"})) == 4
+
+
+def test_certificates_that_cannot_be_used_or_have_ended_are_told(tmp_path):
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("gateway")
+    old, old_key = authority.issue("old", days=-1)
+    settings = Settings(
+        brokers={"a": BrokerSettings(url="mqtts://x", tls=TlsSettings(cert=str(cert), key=str(old_key)))},
+        api=ApiSettings(tls=ApiTls(cert=str(old), key=str(old_key))),
+        listener=ListenerSettings(tls=ListenerTls(cert=str(cert), key=str(key))),
+    )
+    for file in (key, old_key):
+        file.chmod(0o600)
+    found = {problem.key: (problem.severity, problem.code) for problem in check_secrets(settings, {})}
+    assert found == {
+        "brokers.a.tls.key": ("error", "tls-wrong"),
+        "api.tls.cert": ("warning", "certificate-expired"),
+    }
 
 
 def test_the_files_of_a_port_that_listens_are_looked_at(tmp_path):

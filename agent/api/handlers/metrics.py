@@ -12,6 +12,7 @@ from gatepost.agent.api.handlers.readings import EPOCH
 from gatepost.agent.api.http.responses import TextResponse
 from gatepost.agent.api.http.router import ApiRequest
 from gatepost.agent.core.views import BrokerView, DeviceView
+from gatepost.agent.diagnostics.certificate_checks import certificates_in_use
 
 KIND = "text/plain; version=0.0.4; charset=utf-8"
 FAULTS = 20  # kinds of faults of one device that are told apart
@@ -33,6 +34,9 @@ async def scrape(request: ApiRequest) -> TextResponse:
     for view in request.app.devices.views():
         samples += _device(view)
     samples += _listener(request.app.listener.as_dict())
+    for each in await certificates_in_use(request.app.settings, request.app.status()):
+        text, labels = "When a certificate in use ends, since 1970.", (("owner", each.owner), ("kind", each.kind))
+        samples.append(MetricSample("gatepost_certificate_end_timestamp_seconds", text, each.period.ends, labels))
     samples += _fleet(request.app.status().get("fleet"))
     for broker in request.app.brokers.views():
         state = broker.as_dict()
@@ -60,6 +64,8 @@ def _process(request: ApiRequest) -> Iterator[MetricSample]:
     labels = (("version", str(status.get("version", ""))),)
     yield MetricSample("gatepost_info", "The version that runs.", 1, labels)
     yield MetricSample("gatepost_uptime_seconds", "Time since the agent was started.", float(status.get("uptime") or 0))
+    text = "Whether the newest settings were refused, or an address or a certificate of theirs cannot be used."
+    yield MetricSample("gatepost_settings_error", text, _settings_error(status))
     synchronised = request.app.clock.now().synchronised
     yield MetricSample("gatepost_clock_synchronised", "Whether the clock of the box is synchronised.", synchronised)
     yield MetricSample(
@@ -68,6 +74,12 @@ def _process(request: ApiRequest) -> Iterator[MetricSample]:
     resident = _resident()
     if resident is not None:
         yield MetricSample("process_resident_memory_bytes", "Resident memory.", resident)
+
+
+def _settings_error(status: dict[str, Any]) -> bool:
+    settings = status.get("settings") or {}
+    refused = settings.get("last_good") or not (settings.get("reload") or {"applied": True})["applied"]
+    return bool(refused or any((status.get(part) or {}).get("trouble") for part in ("api", "listener")))
 
 
 def _store(stats: dict[str, Any]) -> Iterator[MetricSample]:
@@ -83,7 +95,7 @@ def _store(stats: dict[str, Any]) -> Iterator[MetricSample]:
     yield MetricSample("gatepost_store_commit_seconds", "What the last commit took.", stats["commit_seconds"])
     yield MetricSample("gatepost_gap_readings_total", "Readings that could not be taken: a gap each.", stats["lost"])
     yield MetricSample(
-        "gatepost_dropped_readings_total", "Readings removed while a broker owed them.", stats["dropped"]
+        "gatepost_dropped_readings_total", "Readings removed that a broker was still owed.", stats["dropped"]
     )
 
 

@@ -24,6 +24,7 @@ from gatepost.agent.api.http.on_first_connection import ListenerOnConnection
 from gatepost.agent.api.jobs.service_jobs import ServiceJobs
 from gatepost.agent.api.websocket.broadcaster import Broadcaster, LiveReadings
 from gatepost.agent.api.websocket.event_filter import LOG
+from gatepost.agent.core.certificates import valid_until
 from gatepost.agent.core.errors import GatepostError, ListenWrong
 from gatepost.agent.core.named_files import off_loop
 from gatepost.agent.core.tcp_sockets import bind, certificate
@@ -57,6 +58,7 @@ class ApiServer:
         self.path = path
         self.tcp: str | None = None  # the address that is served
         self.trouble = ""  # why TCP or JWTs are not served as the settings say
+        self.certificate_ends: float | None = None  # of the one in use, in seconds since 1970
         self._held: ApiSettings | None = None  # accepted last, served or not
         self._app = app
         self._patience = patience
@@ -138,6 +140,8 @@ class ApiServer:
                 self._authenticator.jwt = await off_loop("api.jwt", partial(JwtJudge, api.jwt, self._resolve))
 
     async def _apply_tcp(self, api: ApiSettings) -> None:
+        if api.listen is None or api.tls is None:
+            self.certificate_ends = None
         if api.listen == self.tcp and (api.tls is None) == (self._tls is None):
             if api.tls is not None:
                 await self._certificate(api.tls, self._tls)
@@ -155,10 +159,11 @@ class ApiServer:
         self._remote, self._tls, self.tcp = remote, context, api.listen
         log.info("the API listens at %s%s", api.listen, "" if context is None else " with TLS")
 
-    @staticmethod
-    async def _certificate(tls: ApiTls, into: ssl.SSLContext | None = None) -> ssl.SSLContext:
+    async def _certificate(self, tls: ApiTls, into: ssl.SSLContext | None = None) -> ssl.SSLContext:
         try:
-            return await off_loop("api.tls", partial(certificate, tls.cert, tls.key, "api.tls", into=into))
+            context = await off_loop("api.tls", partial(certificate, tls.cert, tls.key, "api.tls", into=into))
+            self.certificate_ends = await off_loop("api.tls", partial(valid_until, tls.cert))
+            return context
         except OSError as error:
             raise ListenWrong(f"api.tls: {tls.cert} or {tls.key}: {error.strerror}", "a file of this machine") from None
 

@@ -102,9 +102,10 @@ class FleetState(TypedDict):
 
 
 class ListenerTrouble(TypedDict):
-    """`trouble`: why devices that speak MQTT cannot connect as the settings say."""
+    """`trouble`: why devices that speak MQTT cannot connect; `certificate_ends`: of the one in use."""
 
     trouble: str
+    certificate_ends: NotRequired[str | None]
 
 
 class StatusReport(TypedDict):
@@ -117,6 +118,7 @@ class StatusReport(TypedDict):
     devices: list[DeviceView]
     brokers: list[BrokerView]
     settings: State
+    api: State | None
     listener: ListenerTrouble | None
     fleet: FleetState | None
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from gatepost.agent.core.errors import ConnectFailed, UplinkError
+from gatepost.agent.core.certificates import load_chain
+from gatepost.agent.core.errors import CertificateUnusable, ConnectFailed, UplinkError
 from gatepost.agent.core.named_files import read_regular
 
 
@@ -26,7 +27,10 @@ def tls_context(
     if ca is not None:
         _load_ca(context, _readable(ca, "ca", directory=True))
     if cert is not None:
-        _load_chain(context, _readable(cert, "cert"), None if key is None else _readable(key, "key"))
+        try:
+            load_chain(context, str(_readable(cert, "cert")), None if key is None else str(_readable(key, "key")))
+        except CertificateUnusable as problem:
+            raise _wrong(f"tls.{problem.part}: {problem.message}", problem.hint) from None
     elif key is not None:
         raise _wrong("tls.key is set without tls.cert", "a client key needs its certificate")
     return context
@@ -54,21 +58,6 @@ def _load_ca(context: ssl.SSLContext, ca: Path) -> None:
     except (ssl.SSLError, OSError) as problem:
         hint = "a PEM file with the certificate of the authority that signed the broker's"
         raise _wrong(f"tls.ca: {ca} is no usable certificate file ({_why(problem)})", hint) from None
-
-
-def _load_chain(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
-    def no_passphrase() -> str:  # without this OpenSSL would ask on the terminal and wait
-        raise _wrong(f"tls.key: {key or cert} is protected by a passphrase", "store the key without one, mode 0400")
-
-    try:
-        context.load_cert_chain(str(cert), None if key is None else str(key), password=no_passphrase)
-    except (ssl.SSLError, OSError) as problem:
-        why = _why(problem)
-        if "KEY_VALUES_MISMATCH" in why:
-            raise _wrong(f"tls.key: {key or cert} is not the key of {cert}", "take the key made with it") from None
-        files = str(cert) if key is None else f"{cert} and {key}"
-        hint = "cert: the certificate in PEM, chain after it; key: its private key in PEM"
-        raise _wrong(f"tls.cert: {files} are no usable certificate and key ({why})", hint) from None
 
 
 def _wrong(message: str, hint: str) -> UplinkError:
