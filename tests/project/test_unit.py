@@ -68,7 +68,7 @@ def test_what_the_agent_must_see_is_not_hidden() -> None:
     assert "ProcSubset" not in unit  # the boot id
     assert "ProtectClock" not in unit  # asking whether the clock is in step
     assert "adjtimex clock_adjtime" in unit["SystemCallFilter"]
-    assert {"AF_INET", "AF_INET6", "AF_UNIX"} == set(unit["RestrictAddressFamilies"][0].split())
+    assert {"AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK"} == set(unit["RestrictAddressFamilies"][0].split())
     assert unit["RuntimeDirectoryMode"] == ["0750"]
 
 
