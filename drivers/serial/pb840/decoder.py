@@ -16,7 +16,9 @@ from gatepost.drivers.serial.pb840.report import (
 START = b"MISC"
 PRIORITIES = {"LOW": 1, "MEDIUM": 2, "HIGH": 3, "ALARM": 3}
 NAMES = {"oxygen": "fio2", "compliance_dynamic": "compliance", "resistance_dynamic": "resistance"}
-MANOEUVRE_NAMES = {"compliance_static": "compliance", "resistance_static": "resistance"}
+MANOEUVRE_NAMES = {
+    "peep_intrinsic_pause": "peep_intrinsic", "compliance_static": "compliance", "resistance_static": "resistance",
+}  # fmt: skip
 SETTING_NAMES = {"oxygen": "fio2", "respiratory_rate": "respiration_rate"}
 UNITS = {
     "respiration_rate": "/min", "tidal_volume_expired": "L", "tidal_volume_inspired": "L", "tidal_volume": "L",

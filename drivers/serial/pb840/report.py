@@ -34,7 +34,7 @@ MEASURED: Mapping[str, Mapping[str, int]] = {
     },
 }  # fmt: skip
 # Results of manoeuvres, 0.0 when none was made.
-MANOEUVRES = {"compliance_static": 92, "resistance_static": 93, "plateau_pressure": 94}
+MANOEUVRES = {"peep_intrinsic_pause": 90, "compliance_static": 92, "resistance_static": 93, "plateau_pressure": 94}
 SET: Mapping[str, Mapping[str, int]] = {
     FULL: {"respiratory_rate": 13, "tidal_volume": 14, "peak_flow": 15, "oxygen": 16, "peep": 18},
     SHORT: {"respiratory_rate": 10, "tidal_volume": 11, "peak_flow": 12, "oxygen": 13, "peep": 15},

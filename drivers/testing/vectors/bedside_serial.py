@@ -20,6 +20,7 @@ from gatepost.drivers.testing.vectors.kinds import Fields, Table
 def pb840(octets: bytes) -> Fields:
     report = decode_report(octets)
     time = {"timestamp": list(report.time.timetuple()[:5])} if report.time else {}
+    results = {name: result for name, result in report.manoeuvres.items() if name != "peep_intrinsic_pause"}
     return {
         "message": report.kind,
         "octets": report.octets,
@@ -27,7 +28,7 @@ def pb840(octets: bytes) -> Fields:
         "id": report.device,
         **time,
         **report.texts,
-        "measured": {**report.measured, **report.manoeuvres},
+        "measured": {**report.measured, **results},
         "set": report.settings,
         "alarms": [{"field": field, "state": state} for field, state in report.alarms.items()],
     }

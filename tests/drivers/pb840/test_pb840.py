@@ -60,14 +60,17 @@ def test_a_manoeuvre_is_reported_once():
     def report(*results):
         head, body = FULL.split(b"\x02", 1)
         fields = body.split(b",")
-        for field, result in zip((92, 93, 94), results, strict=True):
+        for field, result in zip((90, 92, 93, 94), results, strict=True):
             fields[field - 5] = result.ljust(len(fields[field - 5]))
         return head + b"\x02" + b",".join(fields)
 
-    found = read(report(b"50.1", b"0.0", b"21.0") * 2 + FULL + report(b"50.1", b"0.0", b"21.0"), settings=False)
+    paused = report(b"2.3", b"50.1", b"0.0", b"21.0")
+    found = read(paused * 2 + FULL + paused, settings=False)
     made = [reading for reading in found if reading.flags == ("manoeuvre",)]
-    assert [reading.values for reading in made] == [{"compliance": 50.1, "plateau_pressure": 21.0}] * 2
-    assert made[0].units == {"compliance": "mL/cm[H2O]", "plateau_pressure": "cm[H2O]"}
+    values = {"peep_intrinsic": 2.3, "compliance": 50.1, "plateau_pressure": 21.0}
+    assert [reading.values for reading in made] == [values] * 2
+    pressure = "cm[H2O]"
+    assert made[0].units == {"peep_intrinsic": pressure, "compliance": "mL/cm[H2O]", "plateau_pressure": pressure}
     assert made[0].device_time is None
 
 
