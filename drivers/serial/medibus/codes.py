@@ -52,6 +52,7 @@ SETTINGS: Mapping[str, tuple[str, str]] = {
 CURVES: Mapping[str, tuple[str, str, str]] = {
     "00": ("ventilation", "airway_pressure", "mbar"), "01": ("ventilation", "flow", "L/min"),
     "03": ("ventilation", "volume", "mL"), "06": ("capnography", "co2", "mm[Hg]"),
+    "07": ("capnography", "co2", "kPa"), "08": ("capnography", "co2", "%"),
 }  # fmt: skip
 
 

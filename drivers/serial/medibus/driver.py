@@ -26,7 +26,8 @@ IDLE_INTERVAL = 2.0  # a silence of three seconds ends the link
 AFTER_IDENTITY = 0.2
 CLOCK_INTERVAL = 10.0
 SUSPEND_TIMEOUT = 10.0
-WAVES = {"airway_pressure": "00", "flow": "01", "volume": "03", "co2": "06"}
+# Codes of a waveform, one for each unit: the first that the device offers.
+WAVES = {"airway_pressure": ("00",), "flow": ("01",), "volume": ("03",), "co2": ("06", "07", "08")}
 IDENTITY = b"0161'GATEPOST'01.00:03.00"
 
 # Any frame but those of the reading side, whole; 56 only as an answer.
@@ -96,8 +97,9 @@ class DraegerMedibus(Driver):
     async def _start_waves(self, io: DeviceIO) -> None:
         if not await self._asked(io, REALTIME):
             return
-        wanted = [WAVES[name] for name in self.options.waveforms]
-        chosen = [channel for code in wanted for channel in self._decoder.offered if channel.code == code]
+        offered = {channel.code: channel for channel in self._decoder.offered}
+        found = [[offered[code] for code in WAVES[name] if code in offered][:1] for name in self.options.waveforms]
+        chosen = [channel for channels in found for channel in channels]
         order = "".join(f"{channel.code}01" for channel in chosen).encode("ascii")
         if chosen and await self._asked(io, CHOOSE, data=order):
             self._decoder.choose(chosen)

@@ -118,6 +118,18 @@ def test_realtime_values_in_the_middle_of_frames():
     assert ENABLE in done.sent
 
 
+@pytest.mark.parametrize(("codes", "unit"), [("08", "%"), ("07", "kPa"), ("0807", "kPa"), ("0706", "mm[Hg]")])
+def test_carbon_dioxide_comes_in_a_unit_that_the_device_offers(codes, unit):
+    class Capnograph(MedibusTwin):
+        def _data(self, code):
+            offered = "".join(f"{codes[at : at + 2]}   16000    0   603FF" for at in range(0, len(codes), 2))
+            return offered.encode() if code == 0x53 else super()._data(code)
+
+    done = play(20, Capnograph(), waveforms=["co2"])
+    waves = [reading for reading in done.readings if reading.waveform]
+    assert {(reading.metric, reading.waveform.unit) for reading in waves} == {("capnography", unit)}
+
+
 def test_waveforms_go_on_after_the_device_was_switched_off_and_on():
     class Restarted(MedibusTwin):
         def tick(self):
