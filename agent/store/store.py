@@ -357,7 +357,7 @@ class Store:
         if loss is not None:
             self.event("log-damaged", {"signs": list(loss.signs), "missing": loss.missing})
         self.ledger.horizon = self.losses.horizon
-        await self.losses.started(self.database, self.epochs.first, self.epochs.current)
+        await self.losses.started(self.database, self.epochs)
 
     async def _open_for_writing(self) -> None:
         """The disk can be written again; what the start could not compare is compared now. OSError, sqlite3.Error."""

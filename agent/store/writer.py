@@ -83,7 +83,7 @@ class StoreWriter:
         on_stored: Callable[[list[Record]], None],
         on_trouble: Callable[[sqlite3.Error], Awaitable[bool]],
         rng: Random,
-        on_committing: Callable[[int | None, int], Callable[[], None]],
+        on_committing: Callable[[TransactionRun, int | None, int], None],
     ) -> None:
         self.interval = interval
         self.on_turn: list[Callable[[], None]] = []  # called before a commit that had to wait for its turn,
@@ -102,7 +102,7 @@ class StoreWriter:
         self._on_stored = on_stored
         self._on_trouble = on_trouble
         self._rng = rng
-        self._on_committing = on_committing  # gives what follows in the database's thread, before anybody is told
+        self._on_committing = on_committing  # adds what goes with it, and what follows before anybody is told
         self._queue: list[Record] = []
         self.committed = 0  # number of the newest commit that is on disk
         self._begun = 0  # number of the newest one that was begun
@@ -348,7 +348,7 @@ class StoreWriter:
                 run.many_flat("reading_insert", reading_params(batch), ROW_WIDTH)
                 for key, mark in marks:
                     run.later(*(("state_drop", (key,)) if mark is None else ("state_put", (key, mark))))
-                run.then(self._on_committing(batch[-1].seq if batch else None, len(batch)))
+                self._on_committing(run, batch[-1].seq if batch else None, len(batch))
         except BaseException as error:
             if not run.committed or not isinstance(error, asyncio.CancelledError):
                 self._extras.failed()

@@ -14,7 +14,6 @@ import pytest
 
 from gatepost.agent.core.clock import US
 from gatepost.agent.core.errors import StoreError
-from gatepost.agent.store import check
 from gatepost.agent.store.command_ledger import LedgerEntry
 from gatepost.agent.store.damage.log_mark import SUFFIX, LogMarkFile
 from gatepost.agent.store.damage.loss_check import LossCheck
@@ -326,52 +325,6 @@ async def test_a_command_that_is_dated_back_is_no_loss(start: Any, clock: Any) -
         assert await run.store.ledger.begin(twice, clock.now(), window=60 * US)
     async with start() as run:
         assert not run.store.loss
-
-
-async def test_what_an_older_copy_brings_back_hides_no_loss_where_the_starts_were_lost_meanwhile(
-    start: Any, tmp_path: Path
-) -> None:
-    path, older = tmp_path / "gatepost.db", tmp_path / "older.db"
-    await fill(start, 100)
-    shutil.copy(path, older)
-    await fill(start, 80)
-    with database(path) as db:
-        db.execute("DELETE FROM reading WHERE seq <= 90")
-        db.execute("DELETE FROM series")
-    db.close()
-    salvage(path)  # without series it draws other epochs, so all starts are one
-    async with start() as run:
-        before = sum(gap["count"] for gap in await run.store.gaps())
-        assert before >= 90
-        await run.put_all(1)
-    shutil.copy(older, path)
-    async with start() as run:
-        gone = [gap["count"] for gap in await run.store.gaps()]
-        assert sum(gone) >= 80
-
-
-async def test_a_write_ahead_log_of_another_history_gives_no_row_the_id_of_another(start: Any, tmp_path: Path) -> None:
-    path, older = tmp_path / "gatepost.db", tmp_path / "older"
-    older.mkdir()
-    await fill(start, 5)
-    shutil.copy(path, older / path.name)
-    shutil.copy(mark_of(path), older / mark_of(path).name)
-    async with start(finish=False) as run:
-        for _ in range(20):
-            await run.put_all(1, device="first")
-        shutil.copy(wal_of(path), older / wal_of(path).name)
-        first = {run.store.reading_id(record.seq) for record in await run.store.queries.history(device="first")}
-    for file in (path, mark_of(path)):  # the directory comes back as it was
-        shutil.copy(older / file.name, file)
-    wal_of(path).unlink(missing_ok=True)
-    async with start() as run:
-        await run.put_all(300, device="second")
-    shutil.copy(older / wal_of(path).name, wal_of(path))
-    async with start() as run:
-        kept = await run.store.queries.history(device="second", limit=1000)
-        assert first.isdisjoint(run.store.reading_id(record.seq) for record in kept)
-        assert len(kept) + sum(gap["count"] for gap in await run.store.gaps()) >= 300
-    assert check(path).healthy
 
 
 async def test_a_repair_that_the_mark_knows_hides_no_later_loss(start: Any, tmp_path: Path) -> None:

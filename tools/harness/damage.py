@@ -101,6 +101,7 @@ class DamageRun:
             "cut": files.cut,
             "removed": files.remove,
             "older": files.roll_back,
+            "alone older": files.roll_back_alone,
         }
         pick = self.rng.random()
         if pick < 0.08:

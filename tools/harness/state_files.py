@@ -73,6 +73,11 @@ class StateFiles:
                 shutil.copy(older / each, self.state / each)
         return older
 
+    def roll_back_alone(self, name: str) -> None:
+        """An older copy of this file, and nothing else: a database that somebody has copied over a running one's."""
+        if self.older and (copy := self.rng.choice(self.older) / name).exists():
+            shutil.copy(copy, self.state / name)
+
     def roll_all_back(self) -> Path | None:
         """An older copy of the whole directory; where it came from."""
         if not self.older:

@@ -37,6 +37,7 @@ class LogMark(msgspec.Struct, frozen=True, kw_only=True):
     command: int = 0  # when the newest command of the ledger was recorded, wall microseconds
     running: bool = False  # it was not stopped in order since
     unstored: int = 0  # readings taken that could not be stored before the stop
+    wal: str = ""  # the generation of the write-ahead log
     turn: int = 0
 
     @property

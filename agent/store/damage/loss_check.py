@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sqlite3
 from collections.abc import Collection, Sequence
@@ -15,8 +14,9 @@ import orjson
 from gatepost.agent.store.damage.log_mark import MAX_STARTS, LogMark, LogMarkFile, StartRows
 from gatepost.agent.store.damage.salvage import JUMP, SALVAGED, salvaged
 from gatepost.agent.store.damage.start_room import has_room, keep_room, make_room
-from gatepost.agent.store.damage.wal_tail import WalTail, forget_tail, read_tail
-from gatepost.agent.store.database import TransactionRun, corrupt, sql
+from gatepost.agent.store.damage.wal_generation import Generation, strangers
+from gatepost.agent.store.damage.wal_tail import WalTail, forget_tail, keep_frames, read_tail
+from gatepost.agent.store.database import TransactionRun, corrupt
 from gatepost.agent.store.log_order import last_of
 from gatepost.agent.store.model import series_row
 from gatepost.agent.store.ranges import FOREVER
@@ -66,6 +66,7 @@ class LossCheck:
         self._file = file
         self._tail = WalTail()
         self._wal_missing = False
+        self.wal_gone = False  # all that it held is in the file
         self.put_back: list[tuple[Any, ...]] = []  # rows behind a damaged frame of the write-ahead log
 
     def look(self) -> None:
@@ -79,11 +80,13 @@ class LossCheck:
         except OSError as error:
             log.warning("the mark of the log cannot be read: %s", error)
         mark = self.mark or LogMark()
+        wal = self._path.with_name(self._path.name + "-wal")
         try:
-            wal = self._path.with_name(self._path.name + "-wal")
             mended = self._path.with_name(self._path.name + ".mended").exists()
-            if not mended and wal.exists() and _is_of_another(self._path, mark):
+            if not mended and (found := strangers(self._path)):
                 log.error("the write-ahead log is one of another log: it is set aside")
+                if found.log_is_of(Generation.of(mark.wal)):
+                    keep_frames(self._path)
                 wal.rename(wal.with_name(wal.name + OTHER))
             self._wal_missing = mark.running and self._path.exists() and not wal.exists() and not mended
             if mark.running and not self._wal_missing:
@@ -92,6 +95,7 @@ class LossCheck:
             self._tail = read_tail(self._path, mark.seq, fresh=not mended)
         except (OSError, sqlite3.Error, UnicodeDecodeError) as error:  # the last: SQLite quotes a damaged name
             log.warning("the log could not be compared with its mark: %s", error)
+        self.wal_gone = not wal.exists()
 
     async def judge(self, run: TransactionRun, mark: LogMark | None, before: int) -> LogComparison:
         """What is lost of the rows with numbers below `before`. Raises sqlite3.Error."""
@@ -103,10 +107,12 @@ class LossCheck:
         command = int((await run.read("ledger_top"))[0][0] or 0)
         starts = await _starts(run)
         self.put_back = await self._whole_rows(run, last)
+        floor = min((repair.before for repair in repairs), default=int(meta[FLOOR] or 0))
+        stale = floor < expected.floor
         signs = {
             "mark-missing": mark is None and bool(meta[MARKED]) and not judged,
             "shorter-than-its-mark": last + len(self.put_back) < expected.seq and not repairs,
-            "not-of-its-mark": mark is not None and not repairs and not _belongs(starts, expected, last),
+            "not-of-its-mark": mark is not None and not repairs and (stale or not _belongs(starts, expected, last)),
             "commands-missing": command < expected.command,
             "write-ahead-log-missing": self._wal_missing and not judged,
             "write-ahead-log-damaged": self._tail.damaged and not judged,
@@ -120,11 +126,11 @@ class LossCheck:
             return LogComparison(None, (*expected.starts[:-1], own))
         if seen and not repairs and before == FOREVER and has_room(self._path, self._path.stat().st_size):
             await _check_whole(run)
+        if starts and mark is self.mark is not None and not _belongs(starts, expected, last):
+            await _rename_unknown(run, starts, expected)
         if self.put_back:
-            await self._put_back(run, expected)
+            self._put_back(run, expected, starts or {}, last)
         known = sum(repair.lost for repair in repairs)
-        floor = min((repair.before for repair in repairs), default=int(meta[FLOOR] or 0))
-        stale = floor < expected.floor
         missing, first = 0, before
         for start, end in zip(expected.starts, _ends(expected, starts or {}, before, stale), strict=True):
             gone, lowest = await _missing(run, start, starts, end, stale)
@@ -146,13 +152,19 @@ class LossCheck:
         lost = wanted - {row[0] for row in found}
         return [row for row in rows if row[1] not in lost]
 
-    async def _put_back(self, run: TransactionRun, mark: LogMark) -> None:
-        rows, own = self.put_back, mark.writer
+    def _put_back(self, run: TransactionRun, mark: LogMark, starts: dict[int, str], last: int) -> None:
+        rows, epoch = self.put_back, ""
         run.many("reading_insert", rows)
         for series in self._tail.series:
             run.later("series_keep", series_row(series))
-        ours = own.epoch and own.first <= rows[0][0]
-        run.later("start_put", start_row(own.first, own.epoch) if ours else start_row(rows[0][0], draw()))
+        for start in mark.starts:
+            if start.epoch and start.first > last:
+                run.later("start_put", start_row(start.first, start.epoch))
+            known = start.first > last or starts.get(start.first) == start.epoch  # else that number has other rows
+            if start.first <= rows[0][0]:
+                epoch = start.epoch if known else ""
+        if not epoch:
+            run.later("start_put", start_row(rows[0][0], draw()))
         log.warning("%d readings behind a damaged part of the write-ahead log are put back", len(rows))
 
     async def mend(self, run: TransactionRun, mark: LogMark, found: LogComparison, loss: LogLoss) -> int:
@@ -203,6 +215,16 @@ def _same(one: StartRows, other: StartRows) -> bool:
     return (one.first, one.epoch) == (other.first, other.epoch)
 
 
+async def _rename_unknown(run: TransactionRun, starts: dict[int, str], mark: LogMark) -> None:
+    """Rows of starts that the mark does not know get other epochs: these may come from pages of another log, and the
+    rows have ids of their own already."""
+    lasts = {(start.first, start.epoch): start.last for start in mark.starts}
+    for (first, epoch), end in zip(starts.items(), [*list(starts)[1:], FOREVER], strict=True):
+        beyond = lasts.get((first, epoch), first - 1) + 1
+        if beyond < end and await _count(run, beyond, end) != (0, 0):
+            run.later("start_put", start_row(beyond, draw()))
+
+
 async def _count(run: TransactionRun, lo: int, hi: int) -> tuple[int, int]:
     """How many rows are in [lo, hi), and the highest number of them."""
     rows, top = (await run.read("reading_count_all", (lo, hi)))[0]
@@ -227,31 +249,6 @@ def _belongs(starts: dict[int, str] | None, mark: LogMark, last: int = FOREVER) 
     return not mark.writer.rows and (not with_rows or starts.get(stored) == with_rows[-1].epoch)
 
 
-def _is_of_another(database: Path, mark: LogMark) -> bool:
-    """Whether the write-ahead log beside the file belongs to another one: the file is that of the mark, and is not, or
-    cannot be read, together with it."""
-    try:
-        alone = _starts_of(database, "immutable=1")
-    except (sqlite3.Error, UnicodeDecodeError):
-        return False
-    marked = {start.first: start.epoch for start in mark.starts if start.rows and start.epoch}
-    ours = {first for first, epoch in alone.items() if marked.get(first) == epoch}
-    if not ours or not _belongs(alone, mark):
-        return False
-    try:
-        both = _starts_of(database, "mode=ro")
-    except sqlite3.OperationalError:  # no room for an index, no right to make one
-        return False
-    except (sqlite3.Error, UnicodeDecodeError):
-        return True
-    return not _belongs(both or None, mark) and any(both.get(first) != alone[first] for first in ours)
-
-
-def _starts_of(database: Path, option: str) -> dict[int, str]:
-    with contextlib.closing(sqlite3.connect(f"{database.absolute().as_uri()}?{option}", uri=True)) as db:
-        return {row[0]: row[1] for row in db.execute(sql("starts")).fetchall() if is_start(row)}
-
-
 def _ends(mark: LogMark, starts: Collection[int], before: int, stale: bool) -> list[int]:
     """Up to which numbers rows of each start count. Where the log is a copy of before a loss, rows that were told as
     gone are here again, maybe in the place of others: then all of them do."""
@@ -267,6 +264,8 @@ async def _missing(
     """How many rows of this start, which ends there, may be missing, and the number from which on they are."""
     if start.epoch and starts is not None and starts.get(start.first) != start.epoch:
         return start.rows, start.first
+    if start.epoch and starts is not None:  # rows from the next one on are not of this
+        end = min((first for first in starts if start.first < first < end), default=end)
     rows, top = await _count(run, start.first, end)
     should = start.rows + (start.lost if stale else 0)
     return min(start.rows, max(0, should - rows)), top + 1 if start.first <= top < start.last else start.first

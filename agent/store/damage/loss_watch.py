@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +17,12 @@ from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.store.damage.log_mark import LogMark, LogMarkFile, StartRows
 from gatepost.agent.store.damage.loss_check import FLOOR, JUDGED, MARKED, LogComparison, LogLoss, LossCheck, folded
 from gatepost.agent.store.damage.salvage import JUMP
+from gatepost.agent.store.damage.wal_generation import GENERATION, GenerationWatch
 from gatepost.agent.store.database import Database, TransactionRun
 from gatepost.agent.store.key_value import KeyValueStore
 from gatepost.agent.store.log_order import last_of
 from gatepost.agent.store.ranges import FOREVER
+from gatepost.agent.store.start_epochs import StartEpochs
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ class LossWatch:
         self._file = LogMarkFile(database)
         self._check = LossCheck(database, self._file)
         self._mark = LogMark()
+        self._generation = GenerationWatch(database)
         self._writing = threading.Lock()  # marks are written by the threads of whoever has something to mark
         self._synced_at = float("-inf")
         self._failing = False
@@ -69,18 +73,31 @@ class LossWatch:
         if not database.read_only:
             async with database.transaction() as run:
                 mark = self._mark if self.begun else self._check.mark
+                said = str((await run.read("meta_get", (GENERATION,)) or [("",)])[0][0])
+                await asyncio.to_thread(self._generation.opened, said, self.begun or self._check.wal_gone)
                 found = await self._check.judge(run, mark, before)
                 loss, self._held = found.loss, found.starts
                 if loss is not None:
                     await self._write_down(run, mark or LogMark(), found, loss)
                 elif not await run.read("meta_get", (MARKED,)):
                     run.later("meta_put", (MARKED, "1"))
+            if loss is not None:
+                await self._settle(database)
             await asyncio.to_thread(self._check.done)
         if loss is None:
             key_value = KeyValueStore(database)
             self.notice = str(await key_value.get(NOTICE) or "")
             self.horizon = int(await key_value.get(HORIZON) or 0)
         return loss
+
+    async def _settle(self, database: Database) -> None:
+        """Everything into the file: a write-ahead log that comes back later finds nothing of before the loss."""
+        try:
+            await database.checkpoint("TRUNCATE")
+        except sqlite3.Error as error:
+            log.warning("the write-ahead log could not be emptied: %s", error)
+        else:
+            await asyncio.to_thread(self._generation.opened, str(self._generation.written), True)
 
     async def open_for_writing(self, database: Database) -> None:
         """The file could only be read when the agent started: open it again. Raises sqlite3.Error."""
@@ -94,15 +111,18 @@ class LossWatch:
         """Rows that `judge` has put back."""
         return self._check.put_back
 
-    async def started(self, database: Database, first: int, epoch: str) -> None:
+    async def started(self, database: Database, epochs: StartEpochs) -> None:
         """The log was compared, and is written from now on."""
         async with database.transaction() as run:
             command = int((await run.read("ledger_top"))[0][0] or 0)
             floor = int((await run.read("meta_get", (FLOOR,)) or [(0,)])[0][0])
-            rows, top = (await run.read("reading_count_all", (first, FOREVER)))[0]
+            rows, top = (await run.read("reading_count_all", (epochs.first, FOREVER)))[0]
             last = await last_of(run.read, 1, FOREVER) or 0
-            own = StartRows(first, epoch, int(top or first - 1), int(rows))
-            starts = folded((*self._held, own), own)
+            own = StartRows(epochs.first, epochs.current, int(top or epochs.first - 1), int(rows))
+            held = [msgspec.structs.replace(start, epoch=epochs.of(start.first)) for start in self._held if start.rows]
+            if any(not start.epoch and start.rows for start in self._held):  # the file had lost them
+                run.many("start_put", epochs.rows())
+            starts = folded((*held, own), own)
             self._mark = LogMark(
                 seq=last, starts=starts, floor=floor, command=command, running=True, unstored=self.unstored
             )
@@ -111,17 +131,19 @@ class LossWatch:
         if await database.read("meta_get", (JUDGED,)):
             await database.write("meta_drop", (JUDGED,))
 
-    def stored(self, seq: int | None, rows: int = 0) -> Callable[[], None]:
-        """So many rows up to `seq` are about to be committed, and what was untold with them: what is to be called in a
-        thread once they are, before anybody is told."""
+    def stored(self, run: TransactionRun, seq: int | None, rows: int = 0) -> None:
+        """So many rows up to `seq` are about to be committed, and what was untold with them: they are in the mark once
+        they are, before anybody is told."""
         due = self._clock.monotonic() - self._synced_at >= SYNC_SECONDS
         if not self.begun or not (due or seq is not None):
-            return lambda: None
+            return
+        self._name_generation(run)
         if seq is None:
-            return self._change(due, unstored=0)
-        *before, own = self._mark.starts
-        own = StartRows(own.first, own.epoch, seq, own.rows + rows, own.lost)
-        return self._change(due, unstored=0, seq=seq, starts=(*before, own))
+            run.then(self._change(due, unstored=0))
+        else:
+            *before, own = self._mark.starts
+            own = StartRows(own.first, own.epoch, seq, own.rows + rows, own.lost)
+            run.then(self._change(due, unstored=0, seq=seq, starts=(*before, own)))
 
     def border(self, seq: int) -> int:
         """The first number behind `seq` that belongs to another start: rows of both are not removed at once."""
@@ -148,6 +170,7 @@ class LossWatch:
         running = self._mark.running and not self.begun  # of an earlier start, never compared
         await asyncio.to_thread(self._change(durable=True, running=running, unstored=self.unstored + unstored))
         await asyncio.to_thread(self._file.close)
+        self._generation.close()
 
     async def seen(self, key_value: KeyValueStore) -> None:
         """Somebody has seen the notice. Raises StoreError."""
@@ -164,8 +187,15 @@ class LossWatch:
         for item in state.items():
             run.later("state_put", item)
         run.later("meta_put", (MARKED, "1"))
+        self._name_generation(run)
         if self.begun:
             run.then(self._change(durable=True, starts=folded(found.starts, mark.writer), floor=floor))
+
+    def _name_generation(self, run: TransactionRun) -> None:
+        due = self._generation.due()
+        if due:
+            run.later("meta_put", (GENERATION, str(due)))
+        run.then(lambda: self._generation.committed(due))
 
     def _notice(self, signs: tuple[str, ...], missing: int) -> dict[str, bytes]:
         """The entries of the small state that remember it."""
@@ -181,7 +211,7 @@ class LossWatch:
 
         def write() -> None:
             with self._writing:
-                self._mark = msgspec.structs.replace(self._mark, **changes)
+                self._mark = msgspec.structs.replace(self._mark, **changes, wal=str(self._generation.written))
                 self.unstored = self._mark.unstored
                 try:
                     self._file.write(self._mark, durable)

@@ -65,6 +65,15 @@ def read_tail(database: Path, marked: int, fresh: bool = True) -> WalTail:
     return tail
 
 
+def keep_frames(database: Path) -> None:
+    """Keep what a write-ahead log holds that belongs to another file than that beside it, for `read_tail`. Raises
+    OSError."""
+    kept = _kept(database)
+    octets = kept.read_bytes() if kept.is_file() else b""
+    with database.with_name(database.name + "-wal").open("rb") as file:
+        write_atomic(kept, octets + b"".join(_damaged_pages(file, 0, lambda: True)))
+
+
 def forget_tail(database: Path) -> None:
     """Its rows are in the log again. Raises OSError."""
     kept = _kept(database)

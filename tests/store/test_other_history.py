@@ -1,0 +1,174 @@
+"""Files of another history of the log: what they bring hides no loss, and gives no id twice."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatepost.agent.store import check
+from gatepost.agent.store.damage.salvage import salvage
+from gatepost.agent.store.damage.wal_generation import strangers
+from gatepost.agent.store.start_epochs import start_row
+from tests.store.conftest import database, fill
+from tests.store.test_loss import mark_of, wal_of
+
+
+async def test_what_an_older_copy_brings_back_hides_no_loss_where_the_starts_were_lost_meanwhile(
+    start: Any, tmp_path: Path
+) -> None:
+    path, older = tmp_path / "gatepost.db", tmp_path / "older.db"
+    await fill(start, 100)
+    shutil.copy(path, older)
+    await fill(start, 80)
+    with database(path) as db:
+        db.execute("DELETE FROM reading WHERE seq <= 90")
+        db.execute("DELETE FROM series")
+    db.close()
+    salvage(path)  # without series it draws other epochs, so all starts are one
+    async with start() as run:
+        before = sum(gap["count"] for gap in await run.store.gaps())
+        assert before >= 90
+        await run.put_all(1)
+    shutil.copy(older, path)
+    async with start() as run:
+        gone = [gap["count"] for gap in await run.store.gaps()]
+        assert sum(gone) >= 80
+
+
+@pytest.mark.parametrize("newest", ["in the file", "in the write-ahead log"])
+@pytest.mark.parametrize("length", [20, 300])
+async def test_a_write_ahead_log_of_another_history_gives_no_row_the_id_of_another(
+    start: Any, tmp_path: Path, length: int, newest: str
+) -> None:
+    path, older = tmp_path / "gatepost.db", tmp_path / "older"
+    older.mkdir()
+    await fill(start, 5)
+    shutil.copy(path, older / path.name)
+    shutil.copy(mark_of(path), older / mark_of(path).name)
+    async with start(finish=False) as run:
+        for _ in range(length):
+            await run.put_all(1, device="first")
+        shutil.copy(wal_of(path), older / wal_of(path).name)
+        first = {run.store.reading_id(record.seq) for record in await run.store.queries.history(device="first")}
+    for file in (path, mark_of(path)):  # the directory comes back as it was
+        shutil.copy(older / file.name, file)
+    wal_of(path).unlink(missing_ok=True)
+    async with start() as run:
+        await run.put_all(300, device="second")
+    if newest == "in the write-ahead log":  # whose place the other one takes: nothing of the last start is left
+        async with start(finish=False) as run:
+            await run.put_all(50, device="second")
+            for file in (path, mark_of(path)):
+                shutil.copy(file, older / file.name)
+        for file in (path, mark_of(path)):
+            shutil.copy(older / file.name, file)
+    shutil.copy(older / wal_of(path).name, wal_of(path))
+    async with start() as run:
+        kept = await run.store.queries.history(device="second", limit=1000)
+        assert first.isdisjoint(run.store.reading_id(record.seq) for record in kept)
+        assert len(kept) >= 300
+        total = 300 if newest == "in the file" else 350
+        assert len(kept) + sum(gap["count"] for gap in await run.store.gaps()) >= total
+    assert check(path).healthy
+
+
+async def test_rows_of_a_start_that_the_mark_does_not_know_get_ids_that_nobody_had(start: Any, tmp_path: Path) -> None:
+    """Its row came from a page of another log; those of the start that was there in its place stay."""
+    path = tmp_path / "gatepost.db"
+    await fill(start, 50)
+    await fill(start, 30)
+    with database(path) as db:
+        db.execute("INSERT OR REPLACE INTO start VALUES (?, ?, ?)", start_row(51, "0badcafe"))
+    async with start() as run:
+        assert "not-of-its-mark" in run.store.loss
+        ids = [run.store.reading_id(record.seq) for record in await run.store.queries.history(limit=1000)]
+        assert len(ids) == 80
+        assert not any("0badcafe" in each for each in ids)
+    async with start() as run:
+        again = [run.store.reading_id(record.seq) for record in await run.store.queries.history(limit=1000)]
+        assert again == ids
+
+
+async def test_a_backup_that_is_copied_over_a_log_and_not_over_its_write_ahead_log(start: Any, tmp_path: Path) -> None:
+    path, backup, left = tmp_path / "gatepost.db", tmp_path / "backup.db", tmp_path / "left"
+    await fill(start, 50)
+    shutil.copy(path, backup)
+    await fill(start, 40)
+    async with start(finish=False) as run:
+        for _ in range(30):
+            await run.put_all(1, device="last")
+        ids = {run.store.reading_id(record.seq) for record in await run.store.queries.history(limit=1000)}
+        left.mkdir()
+        for file in (path, wal_of(path), mark_of(path)):
+            shutil.copy(file, left / file.name)
+    shutil.copy(backup, left / path.name)
+    async with start(path=left / path.name) as run:
+        assert "not-of-its-mark" in run.store.loss
+        kept = await run.store.queries.history(limit=1000)
+        devices = [run.store.series_of(record.series).device for record in kept]
+        assert devices.count("last") == 30  # what its write-ahead log holds is put back
+        assert sum(gap["count"] for gap in await run.store.gaps()) >= 120 - len(kept)
+        assert {run.store.reading_id(record.seq) for record in kept} <= ids
+        assert {run.store.reading_id(seq) for seq in await run.put_all(10)}.isdisjoint(ids)
+
+
+async def test_a_file_of_before_a_loss_is_seen_where_its_newest_rows_are_those_of_the_mark(
+    start: Any, tmp_path: Path
+) -> None:
+    path, older = tmp_path / "gatepost.db", tmp_path / "older.db"
+    await fill(start, 50)
+    shutil.copy(path, older)
+    await fill(start, 20)
+    shutil.copy(older, path)
+    async with start() as run:
+        assert "20 readings may be missing" in run.store.loss
+        await run.put_all(5)
+    with database(path) as db:
+        starts = db.execute("SELECT first, epoch, crc FROM start ORDER BY first").fetchall()
+        newest = db.execute("SELECT * FROM reading ORDER BY seq DESC LIMIT 1").fetchone()
+    with database(older) as db:  # pages of the newer one over those of the older one
+        db.executemany("INSERT OR REPLACE INTO start VALUES (?, ?, ?)", starts)
+        db.execute("INSERT INTO reading VALUES (?, ?, ?, ?, ?, ?, ?)", newest)
+    shutil.copy(older, path)
+    async with start() as run:
+        assert "not-of-its-mark" in run.store.loss
+
+
+async def test_an_older_copy_shows_what_is_missing_of_a_log_whose_starts_were_lost(start: Any, tmp_path: Path) -> None:
+    path, older = tmp_path / "gatepost.db", tmp_path / "older.db"
+    await fill(start, 60)
+    shutil.copy(path, older)
+    path.unlink()
+    await fill(start, 70)
+    with database(path) as db:
+        db.execute("DELETE FROM start")
+        db.execute("DELETE FROM series")
+    salvage(path)
+    await fill(start, 1)
+    shutil.copy(older, path)
+    async with start() as run:
+        assert sum(gap["count"] for gap in await run.store.gaps()) >= 70
+
+
+@pytest.mark.parametrize("pages", [5, 40])
+async def test_generations_that_begin_under_way_are_no_damage(start: Any, tmp_path: Path, pages: int) -> None:
+    path, left = tmp_path / "gatepost.db", tmp_path / "left"
+    left.mkdir()
+    generations = set()
+    async with start(finish=False) as run:
+        await run.store.database.write_script(f"PRAGMA wal_autocheckpoint = {pages}")
+        for _ in range(60):
+            await run.put_all(3)
+            for file in (path, wal_of(path), mark_of(path)):
+                shutil.copy(file, left / file.name)
+            assert strangers(left / path.name) is None
+            generations.add(run.store.losses._generation.written)
+    assert len(generations) > 2
+    wal_of(left / path.name).rename(left / "newer")
+    for file in (path, mark_of(path)):
+        shutil.copy(file, left / file.name)
+    async with start(path=left / path.name) as run:
+        assert not run.store.loss
