@@ -191,6 +191,7 @@ def test_a_backup_is_a_new_file_and_says_what_it_leaves_out(stopped: Agent, tmp_
     assert "No such file" in gatepost("backup", tmp_path / "none" / "b", "--config", stopped.config, code=1).stderr
     elsewhere = tmp_path.with_name(tmp_path.name + "-elsewhere")
     elsewhere.write_text("pw")
+    (stopped.state / "led").symlink_to(elsewhere)  # nothing of the gateway: left out, and no reason to fail
     stopped.settings["brokers"]["a"]["password"] = {"file": str(elsewhere)}
     stopped.write()
     assert str(elsewhere) in gatepost("backup", tmp_path / "c.tar.gz", "--config", stopped.config).stderr

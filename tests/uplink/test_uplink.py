@@ -60,7 +60,7 @@ async def test_after_an_outage_the_backlog_comes_beside_live(gw: Gateway, broker
         await gw.uplink().connect()
         await gw.state("connected")
         for number in range(5000, 5200):
-            await gw.deliver(number)
+            await gw.put(number)
         await until(lambda: len(set(there.numbers())) == 2200)
         readings = there.readings()
     old = [r["n"] for r in readings if r["replayed"]]

@@ -47,6 +47,7 @@ class _Server(ThreadingMixIn, WSGIServer):
     """A thread for each connection, and no more than MOST: one beyond them is hung up on."""
 
     daemon_threads = True
+    request_queue_size = MOST  # beyond the five of socketserver, who comes at once is kept waiting for a second
     _room = BoundedSemaphore(MOST)
 
     def process_request(self, request: Any, client_address: Any) -> None:
