@@ -22,7 +22,14 @@ from gatepost.agent.listener.refused_messages import RefusedMessages
 from gatepost.agent.process.log_ring import LogRing
 from gatepost.agent.settings.editor import SettingsEditor
 from gatepost.agent.settings.loading import SettingsLoader
-from gatepost.agent.settings.model import BrokerSettings, DeviceSettings, GatewaySettings, SecretRef, Settings
+from gatepost.agent.settings.model import (
+    ApiSettings,
+    BrokerSettings,
+    DeviceSettings,
+    GatewaySettings,
+    SecretRef,
+    Settings,
+)
 from gatepost.agent.settings.problem import Origin
 from gatepost.agent.settings.trial.changes import SettingsChanges
 from gatepost.agent.settings.trial.trial import SettingsTrial
@@ -286,6 +293,7 @@ class FakeApp:
         self.last_reload = self.trial_told = self.last_trial_told = self.fleet_told = None
         self.settings = Settings(
             gateway=GatewaySettings(id="ward-7", state_dir=str(directory)),
+            api=ApiSettings(socket=str(directory / "run" / "api.sock")),
             store=msgspec.structs.replace(Settings().store, commit_interval=0.01, reserve=0),
             brokers={
                 "hospital": BrokerSettings(url="mqtt://h:1883", password="open-sesame"),

@@ -81,9 +81,10 @@ def agent(place, monkeypatch):
 
 
 @pytest.fixture
-def gatepost(capfdbinary, monkeypatch):
+def gatepost(capfdbinary, monkeypatch, tmp_path):
     """Runs a verb in this process: `gatepost("status", "--json")`."""
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))  # not what an agent of this machine has
     for name in ("GATEPOST_COMMAND_TOKEN", "GATEPOST_CONFIG"):
         monkeypatch.delenv(name, raising=False)
 

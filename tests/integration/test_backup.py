@@ -54,7 +54,7 @@ async def stopped(tmp_path: Path) -> AsyncIterator[Agent]:
             yield one
 
 
-async def test_backup_wipe_restore(tmp_path: Path) -> None:
+async def test_backup_wipe_restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "home"
     file = tmp_path / "ward.tar.gz"
     async with running(Mosquitto(tmp_path / "m")) as broker, twin(tmp_path / "tty", 0.01) as (device, _):
@@ -79,7 +79,9 @@ async def test_backup_wipe_restore(tmp_path: Path) -> None:
             for name in ("state", "conf.d"):
                 shutil.rmtree(home / name)
             one.config.unlink()
+            monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "usual"))  # not that of this machine
             shown = gatepost("restore", file, "--config", one.config)
+            monkeypatch.undo()
             assert "gateway gw" in shown.stdout
             async with listening(broker.url) as there:
                 await one.start()

@@ -13,6 +13,9 @@ from gatepost.agent.cli.main import as_command
 from gatepost.agent.cli.verbs.run import demo_verb
 from tests.project.checkout import ROOT
 
+# The policy that keeps services from being started is this machine's: it is not written.
+ALLOWED = 'may_install() { true; }; as_root() { case $1 in tee) cat >/dev/null ;; chmod | rm) ;; *) "$@" ;; esac; }'
+
 
 def shell(program: str, **env: str) -> subprocess.CompletedProcess[str]:
     script = f"set -eu; . '{ROOT}/tools/_env'; {program}"
@@ -36,7 +39,7 @@ def test_with_permission_it_installs_and_goes_on(tmp_path: Path) -> None:
     apt.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
     apt.chmod(0o755)
     run = shell(
-        'may_install() { true; }; as_root() { "$@"; }; need_programs nowhere=its-package; echo went on',
+        f"{ALLOWED}; need_programs nowhere=its-package; echo went on",
         PATH=f"{tmp_path}:{os.environ['PATH']}",
     )
     assert (run.returncode, run.stdout) == (0, "went on\n"), run.stderr
@@ -50,7 +53,7 @@ def test_a_failing_apt_ends_the_tool_and_shows_why(tmp_path: Path) -> None:
     apt.write_text("#!/bin/sh\necho no space left >&2; exit 100\n")
     apt.chmod(0o755)
     run = shell(
-        'may_install() { true; }; as_root() { "$@"; }; need_programs nowhere=its-package; echo went on',
+        f"{ALLOWED}; need_programs nowhere=its-package; echo went on",
         PATH=f"{tmp_path}:{os.environ['PATH']}",
     )
     assert run.returncode == 1

@@ -34,7 +34,7 @@ def folder(tmp_path):
 
 
 def told(folder):
-    loaded = load(folder / "gatepost.yaml", {}, Registry.installed())
+    loaded = load(folder / "gatepost.yaml", {}, Registry.installed(), folder / "own")
     return loaded, [
         f"{str(one.file).removeprefix(f'{folder}/')}:{one.line}:{one.column}: {one.code} {one.message}"
         for one in loaded.problems

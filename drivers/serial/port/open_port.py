@@ -89,9 +89,11 @@ def close_port(port: Any) -> None:
     with contextlib.suppress(OSError, termios.error, ValueError, AttributeError):
         if has_descriptor(port) and os.isatty(port.fileno()):
             deadline = time.monotonic() + DRAIN
-            while port.out_waiting and time.monotonic() < deadline:
+            while port.out_waiting:
+                if time.monotonic() >= deadline:
+                    termios.tcflush(port.fileno(), termios.TCOFLUSH)  # else the kernel may hold the close for 30 s
+                    break
                 time.sleep(0.01)
-            termios.tcflush(port.fileno(), termios.TCOFLUSH)  # else the kernel may hold the close for 30 s
             fcntl.ioctl(port.fileno(), termios.TIOCNXCL)
     queue: Any = getattr(port, "_read_buffer", None)
     if getattr(queue, "maxsize", 0):

@@ -15,9 +15,17 @@ from gatepost.drivers.ble.twin.devices.aranet import AranetTwin
 from gatepost.drivers.driver import SessionOver, WrongDevice
 from tests.ble.profiles.bench import Bench, play, played
 
+MOMENT = datetime(2026, 11, 20, 10, 30)  # noqa: DTZ001  # not one of those nights in which an hour comes twice
+
+
+class Monitor(AranetTwin):
+    clock = staticmethod(lambda: MOMENT)  # until it has a bench
+
 
 def monitor(records: bool = True, **settings) -> Bench:
-    return Bench(BleAranet(AranetOptions(records=records, poll=600)), AranetTwin(**settings))
+    bench = Bench(BleAranet(AranetOptions(records=records, poll=600)), Monitor(**settings))
+    bench.now = MOMENT
+    return bench
 
 
 def apart(bench: Bench) -> set[float]:
