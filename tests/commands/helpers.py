@@ -110,6 +110,7 @@ class Office:
         self.tokens: dict[str, str] = {}
         self.key: str | None = None
         self.sent: list[AddressedResponse] = []
+        self.attempts = 0
         self.link = True
         self.slow: asyncio.Event | None = None  # an acknowledgement waits for it
         guard = CommandAuthenticator(lambda device: self.tokens.get(device), lambda: self.key)
@@ -126,6 +127,7 @@ class Office:
         )
 
     async def _send(self, answer: AddressedResponse) -> bool:
+        self.attempts += 1
         if self.link:
             self.sent.append(answer)
         if self.slow is not None:

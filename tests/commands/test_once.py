@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
+from gatepost.agent.commands.responder import GIVE_UP_AFTER
 from gatepost.agent.core.clock import US, Stamp
 from gatepost.agent.devices.health import DeviceState
 from gatepost.agent.settings.model import BrokerSettings
@@ -139,6 +140,9 @@ async def test_many_unanswered_are_sent_in_order_and_a_dead_link_is_noticed(offi
     for number in range(250):
         office.clock.pass_seconds(0.001)
         await office.ask({"id": str(number), "command": "ping"}, target=None)
+    office.attempts = 0
+    assert await office.dispatcher.resume("hospital") == 0
+    assert office.attempts == GIVE_UP_AFTER
     office.link = True
     assert await office.dispatcher.resume("hospital") == 250
     assert [answer["id"] for answer in office.answers] == [str(number) for number in range(250)]
@@ -153,6 +157,7 @@ async def test_what_an_earlier_process_left_is_outcome_unknown(office: Office, d
     await asyncio.wait_for(office.room.entered.wait(), BOUND)
     await office.dispatcher.close(0)
     await asyncio.gather(*asked)
+    assert office.dispatcher._slots._taken == 0  # nothing goes on behind the answer
     later = Office(database, settings(), HandClock(wall=T0 + US))
     assert await later.dispatcher.start() == 1
     assert await later.dispatcher.resume("hospital") == 1
