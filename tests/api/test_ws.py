@@ -6,6 +6,7 @@ import orjson
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from gatepost.agent.api.websocket import broadcaster
 from tests.api.websocket_clients import choose, closed_with, frames, local, masked, patient, raw, said
 from tests.support.waiting import until
 
@@ -202,8 +203,8 @@ async def test_an_upgrade_with_a_body_that_never_comes_is_cut_off(server):
     writer.close()
 
 
-async def test_more_clients_than_there_is_room_for(server):
-    patient(server, most=2)
+async def test_more_clients_than_there_is_room_for(server, monkeypatch):
+    monkeypatch.setattr(broadcaster, "MOST", 2)
     async with local(server) as one, local(server) as two:
         await said(one), await said(two)
         with pytest.raises(InvalidStatus) as caught:

@@ -14,12 +14,10 @@ from gatepost.agent.api.websocket.connection import WebSocketTimeouts
 from tests.support.waiting import until as until  # tests import it from here, too
 
 
-def patient(server, most=100, **seconds):
+def patient(server, **seconds):
     """The hub of this server with other patience; before the first client."""
-    seconds = {"ping": 60.0, "stuck": 60.0, "farewell": 5.0} | seconds
-    broadcaster = server.broadcaster
-    broadcaster.__init__(server._app, WebSocketTimeouts(**seconds), most)
-    return broadcaster
+    server.broadcaster.patience = WebSocketTimeouts(**{"ping": 60.0, "stuck": 60.0, "farewell": 5.0} | seconds)
+    return server.broadcaster
 
 
 def local(server, query=""):
