@@ -117,7 +117,8 @@ async def _start(app: App) -> int | None:
         log.error("%s; %s", error.message, error.hint)
         return ExitCode.SETTINGS
     except GatepostError as error:
-        log.error("the agent cannot start: %s; %s", error.message, error.hint)
+        hint = f"; {error.hint}" if error.hint else ""
+        log.error("the agent cannot start: %s%s", error.message, hint)
         return ExitCode.SETTINGS if error.kind == "store-newer" else ExitCode.FAILED  # starting again would not help
     except OSError as error:
         where = error.filename or app.state_dir

@@ -7,9 +7,9 @@ from gatepost.agent.diagnostics.finding import Finding, Severity
 _IDS: dict[Severity, str] = {
     "problem": """
         agent-unreachable api-not-served broker-blocked broker-refused broker-unreachable broker-unsteady
-        certificate-expired database-damaged device-absent device-error device-silent disk-full disk-unreadable
-        listener-not-served log-damaged port-unreadable port-wrong settings-error settings-last-good settings-refused
-        store-failing store-full
+        certificate-expired database-damaged database-newer device-absent device-error device-silent disk-full
+        disk-unreadable listener-not-served log-damaged port-unreadable port-wrong settings-error settings-last-good
+        settings-refused store-failing store-full
     """,
     "warning": """
         broker-dead-letters broker-subscription-refused certificate-ends-soon clock-unsynchronised

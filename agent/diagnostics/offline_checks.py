@@ -16,6 +16,8 @@ from gatepost.agent.settings import LoadedSettings
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.store.exclusive_access import exclusive_access
 
+USER_VERSION = slice(60, 64)  # of the header of an SQLite database
+
 
 def of_settings(loaded: LoadedSettings) -> Iterator[Finding]:
     """Each problem of the settings."""
@@ -88,11 +90,11 @@ def _clock() -> Iterator[Finding]:
 
 
 def _database(state_dir: Path) -> Iterator[Finding]:
-    from gatepost.agent.store.schema import DATABASE, MAGIC
+    from gatepost.agent.store.schema import DATABASE, MAGIC, VERSION, too_new
 
     path = state_dir / DATABASE
     try:
-        head = read_regular(path, len(MAGIC))
+        head = read_regular(path, USER_VERSION.stop)
     except FileNotFoundError:
         yield finding_of("database-missing", "store", f"there is no database at {path} yet", "the first start makes it")
         return
@@ -101,10 +103,14 @@ def _database(state_dir: Path) -> Iterator[Finding]:
             "database-unreadable", "store", f"{path} cannot be read by this user", str(error.strerror), "use sudo"
         )
         return
-    if head != MAGIC and head:
+    if head and not head.startswith(MAGIC):
         hint = "`gatepost store repair`, or just start: the agent sets a damaged file aside"
         what = f"{path} is not a database"
         yield finding_of("database-damaged", "store", what, "its beginning was overwritten", hint)
+        return
+    if (version := int.from_bytes(head[USER_VERSION])) > VERSION:
+        newer = too_new(version)
+        yield finding_of("database-newer", "store", "the agent does not start", newer.message, newer.hint)
         return
     try:
         with exclusive_access(path):

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
 import pytest
+
+from gatepost.agent.cli.support import service_user
 
 GOOD = "gateway: {id: ward-7}\ndevices:\n  probe:\n    driver: lines\n    port: /dev/ttyUSB0\n    patient: P-001\n"
 BAD = "gateway: {id: ward-7}\ndevices:\n  probe:\n    driver: lines\n    prt: /dev/ttyUSB0\n    baudrate: fast\n"
@@ -204,3 +207,27 @@ def test_what_may_not_be_read_is_a_sentence(words, gatepost, place, monkeypatch)
     assert shown.code in (1, 2, 78)
     assert "ermission denied" in shown.err + shown.out or "not readable" in shown.err
     assert "Traceback" not in shown.err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root asks for another user")
+def test_root_is_told_what_the_service_may_not_read(gatepost, settings, place, monkeypatch):
+    place.chmod(0o755)
+    (place / "conf.d").mkdir(mode=0o755)
+    main = settings(GOOD)
+    key = settings("geheim", "key")
+    other = settings(f"brokers: {{a: {{url: 'mqtt://x', password: {{file: {key}}}}}}}\n", "conf.d/50-other.yaml")
+    for file in (main, other):
+        file.chmod(0o644)
+    monkeypatch.setattr(service_user, "USER", "nobody")
+    assert gatepost("check", main, "--secrets").code == 0  # these are not the service's
+    monkeypatch.setattr(service_user, "DEFAULT_CONFIG", main)
+    assert gatepost("check", main).code == 0
+    key.chmod(0o600)
+    shown = gatepost("check", main, "--secrets")
+    assert (shown.code, f"{key}: the service's user nobody may not read it; chgrp" in shown.out) == (78, True)
+    other.chmod(0o600)
+    shown = gatepost("check", main)
+    assert (shown.code, f"{other}: the service's user nobody" in shown.out) == (78, True)
+    found = json.loads(gatepost("doctor", "--config", main, "--json").out)["findings"]
+    assert any("nobody may not read it" in one["what"] for one in found)
+    assert os.geteuid() == 0

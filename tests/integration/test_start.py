@@ -45,7 +45,9 @@ async def test_a_log_of_a_newer_agent_ends_with_78_and_is_left_as_it_is(tmp_path
         before = (one.state / "gatepost.db").read_bytes()
         await one.spawn()
         assert await one.ended() == 78
-        assert "newer gatepost" in one.tail()
+        assert re.search(r"this agent knows \d+; a newer gatepost", one.tail())
+        found = await one.cli("doctor", "--config", str(one.config), code=1)
+        assert "database-newer" in [finding["id"] for finding in found["findings"]]
         assert (one.state / "gatepost.db").read_bytes() == before
 
 

@@ -13,6 +13,7 @@ from gatepost.agent.cli import default_config
 from gatepost.agent.cli.support.agent_access import Config, Json, load_settings
 from gatepost.agent.cli.support.formatting import count
 from gatepost.agent.cli.support.output import say, say_json
+from gatepost.agent.cli.support.service_user import closed_to_the_service
 from gatepost.agent.process.exits import ExitCode
 
 MAIN_FILE = "gatepost.yaml"
@@ -30,7 +31,8 @@ def check_verb(
     """Print every problem of the settings.
 
     Reads them as the agent would, conf.d/*.yaml included, and prints `file:line:column: key: what; hint`. Exit code 78
-    when there is an error, 0 with warnings only. Needs no agent.
+    when there is an error, 0 with warnings only. Needs no agent. Asked by root of the installed settings, it also tells
+    files that the service's user may not read.
 
     \b
     Example:
@@ -41,6 +43,7 @@ def check_verb(
         main = main / MAIN_FILE
     loaded = load_settings(main)
     problems = loaded.problems + (loaded.check_secrets(_environ()) if secrets else [])
+    problems += closed_to_the_service(main, loaded, secrets)
     notes = loaded.notes
     if loaded.untried and not secrets:
         notes = [*notes, f"secrets and certificates ({loaded.untried}) were not looked at: --secrets does"]

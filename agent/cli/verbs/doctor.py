@@ -13,6 +13,7 @@ from gatepost.agent.cli.support.agent_access import Config, Json, Socket, find_s
 from gatepost.agent.cli.support.agent_access import connected as client_of
 from gatepost.agent.cli.support.formatting import count
 from gatepost.agent.cli.support.output import coloured, say, say_json
+from gatepost.agent.cli.support.service_user import closed_to_the_service
 from gatepost.agent.core.printable import in_colour
 from gatepost.agent.diagnostics.catalogue import finding_of
 from gatepost.agent.diagnostics.finding import ORDER, Finding, by_weight
@@ -98,6 +99,7 @@ def _agent(path: Path) -> dict[str, Any] | None:
 
 def _box(main: Path, running: bool) -> list[Finding]:
     loaded = load_settings(main)
+    loaded.problems.extend(closed_to_the_service(main, loaded))
     return [*of_settings(loaded), *of_box(loaded, running)]
 
 

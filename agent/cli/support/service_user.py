@@ -1,0 +1,47 @@
+"""The service's user on this box: files of the settings that it may not read, though root may."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterable
+from pathlib import Path
+
+from gatepost.agent.cli import DEFAULT_CONFIG
+from gatepost.agent.settings import LoadedSettings
+from gatepost.agent.settings.problem import Origin, Problem, ProblemReport
+
+USER = "gatepost"
+
+
+def closed_to_the_service(main: Path, loaded: LoadedSettings, secrets: bool = False) -> list[Problem]:
+    """Asked by root of the installed settings; none otherwise. With `secrets` also files of secrets, certificates."""
+    report = ProblemReport()
+    if main != DEFAULT_CONFIG or os.geteuid() != 0:
+        return []
+    files = list(loaded.files)
+    if secrets and loaded.settings is not None:
+        from gatepost.agent.settings.secret import files_named
+
+        files += files_named(loaded.settings)
+    for file in _unreadable(files):
+        hint = f"chgrp {USER} {file}; chmod g+r {file}; and the folders above it must let that user in"
+        report.error(Origin(str(file)), (), "service-cannot-read", f"the service's user {USER} may not read it", hint)
+    return report.problems
+
+
+def _unreadable(files: Iterable[Path]) -> list[Path]:
+    try:
+        user = pwd.getpwnam(USER)
+    except KeyError:
+        return []
+    there, groups, group = [file for file in files if file.exists()], os.getgroups(), os.getegid()
+    os.setgroups(os.getgrouplist(user.pw_name, user.pw_gid))
+    os.setegid(user.pw_gid)
+    os.seteuid(user.pw_uid)
+    try:
+        return [file for file in there if not os.access(file, os.R_OK, effective_ids=True)]
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
