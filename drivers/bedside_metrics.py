@@ -41,6 +41,7 @@ def _ventilator_values(settings: bool) -> tuple[MetricValue, ...]:
         value("end_inspiratory_pressure", f"{of}end-inspiratory pressure", _AIRWAY),
         value("peep", f"{of}positive end-expiratory pressure", _AIRWAY),
         value("peep_intrinsic", f"{of}intrinsic PEEP", _AIRWAY),
+        *(() if settings else (value("peep_total", "total PEEP", _AIRWAY),)),
         value("peak_flow", f"{of}peak flow", ("L/min",)),
         value("compliance", f"{of}compliance", ("mL/cm[H2O]", "L/bar", "mL/mbar")),
         value("resistance", f"{of}resistance", ("cm[H2O]/L/s", "mbar/L/s")),

@@ -22,8 +22,8 @@ MANOEUVRE_NAMES = {
 SETTING_NAMES = {"oxygen": "fio2", "respiratory_rate": "respiration_rate"}
 UNITS = {
     "respiration_rate": "/min", "tidal_volume_expired": "L", "tidal_volume_inspired": "L", "tidal_volume": "L",
-    "tidal_volume_spontaneous": "L", "minute_volume": "L/min", "peak_flow": "L/min", "fio2": "%",
-    "compliance": "mL/cm[H2O]", "resistance": "cm[H2O]/L/s",
+    "tidal_volume_spontaneous": "L", "minute_volume": "L/min", "minute_volume_spontaneous": "L/min",
+    "peak_flow": "L/min", "fio2": "%", "compliance": "mL/cm[H2O]", "resistance": "cm[H2O]/L/s",
 }  # fmt: skip
 PRESSURE = "cm[H2O]"
 

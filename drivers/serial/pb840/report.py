@@ -26,7 +26,8 @@ MEASURED: Mapping[str, Mapping[str, int]] = {
     FULL: {
         "end_inspiratory_pressure": 69, "respiration_rate": 70, "tidal_volume_expired": 71, "minute_volume": 72,
         "peak_pressure": 73, "mean_pressure": 74, "oxygen": 77, "tidal_volume_inspired": 78, "peep_intrinsic": 79,
-        "peep": 87, "compliance_dynamic": 96, "resistance_dynamic": 97, "tidal_volume_spontaneous": 154,
+        "peep": 87, "minute_volume_spontaneous": 89, "compliance_dynamic": 96, "resistance_dynamic": 97,
+        "tidal_volume_spontaneous": 154,
     },
     SHORT: {
         "respiration_rate": 34, "tidal_volume_expired": 35, "minute_volume": 36, "peak_pressure": 38,
@@ -34,7 +35,10 @@ MEASURED: Mapping[str, Mapping[str, int]] = {
     },
 }  # fmt: skip
 # Results of manoeuvres, 0.0 when none was made.
-MANOEUVRES = {"peep_intrinsic_pause": 90, "compliance_static": 92, "resistance_static": 93, "plateau_pressure": 94}
+MANOEUVRES = {
+    "peep_intrinsic_pause": 90, "peep_total": 91, "compliance_static": 92, "resistance_static": 93,
+    "plateau_pressure": 94,
+}  # fmt: skip
 SET: Mapping[str, Mapping[str, int]] = {
     FULL: {"respiratory_rate": 13, "tidal_volume": 14, "peak_flow": 15, "oxygen": 16, "peep": 18},
     SHORT: {"respiratory_rate": 10, "tidal_volume": 11, "peak_flow": 12, "oxygen": 13, "peep": 15},

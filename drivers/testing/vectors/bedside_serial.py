@@ -16,11 +16,13 @@ from gatepost.drivers.serial.pb840.driver import REQUESTS
 from gatepost.drivers.serial.pb840.report import decode_report
 from gatepost.drivers.testing.vectors.kinds import Fields, Table
 
+UNTOLD = frozenset({"minute_volume_spontaneous", "peep_intrinsic_pause", "peep_total"})  # of vectors
+
 
 def pb840(octets: bytes) -> Fields:
     report = decode_report(octets)
     time = {"timestamp": list(report.time.timetuple()[:5])} if report.time else {}
-    results = {name: result for name, result in report.manoeuvres.items() if name != "peep_intrinsic_pause"}
+    numbers = {**report.measured, **report.manoeuvres}
     return {
         "message": report.kind,
         "octets": report.octets,
@@ -28,7 +30,7 @@ def pb840(octets: bytes) -> Fields:
         "id": report.device,
         **time,
         **report.texts,
-        "measured": {**report.measured, **results},
+        "measured": {name: number for name, number in numbers.items() if name not in UNTOLD},
         "set": report.settings,
         "alarms": [{"field": field, "state": state} for field, state in report.alarms.items()],
     }

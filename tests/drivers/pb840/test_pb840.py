@@ -60,17 +60,20 @@ def test_a_manoeuvre_is_reported_once():
     def report(*results):
         head, body = FULL.split(b"\x02", 1)
         fields = body.split(b",")
-        for field, result in zip((90, 92, 93, 94), results, strict=True):
+        for field, result in zip((89, 90, 91, 92, 93, 94), results, strict=True):
             fields[field - 5] = result.ljust(len(fields[field - 5]))
         return head + b"\x02" + b",".join(fields)
 
-    paused = report(b"2.3", b"50.1", b"0.0", b"21.0")
+    paused = report(b"1.250", b"2.3", b"7.4", b"50.1", b"0.0", b"21.0")
     found = read(paused * 2 + FULL + paused, settings=False)
     made = [reading for reading in found if reading.flags == ("manoeuvre",)]
-    values = {"peep_intrinsic": 2.3, "compliance": 50.1, "plateau_pressure": 21.0}
+    values = {"peep_intrinsic": 2.3, "peep_total": 7.4, "compliance": 50.1, "plateau_pressure": 21.0}
     assert [reading.values for reading in made] == [values] * 2
-    pressure = "cm[H2O]"
-    assert made[0].units == {"peep_intrinsic": pressure, "compliance": "mL/cm[H2O]", "plateau_pressure": pressure}
+    assert made[0].units == dict.fromkeys(values, "cm[H2O]") | {"compliance": "mL/cm[H2O]"}
+    assert (found[0].values["minute_volume_spontaneous"], found[0].units["minute_volume_spontaneous"]) == (
+        1.25,
+        "L/min",
+    )
     assert made[0].device_time is None
 
 
