@@ -28,8 +28,8 @@ from gatepost.agent.listener.properties import (
     read_properties,
     write_properties,
 )
-from gatepost.agent.listener.wire import MALFORMED, PROTOCOL_ERROR, BodyReader, PacketError, binary, text
-from gatepost.agent.uplink.mqtt.codec import check_filter, check_topic, varint
+from gatepost.agent.listener.wire import MALFORMED, PROTOCOL_ERROR, BodyReader, PacketError
+from gatepost.agent.uplink.mqtt.codec import binary, check_filter, check_topic, text, varint
 
 MQTT_3, MQTT_5 = 4, 5  # protocol levels
 BAD_LEVEL = 0x84  # 3.1.1: return code 1

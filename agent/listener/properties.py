@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from gatepost.agent.listener.wire import MALFORMED, PROTOCOL_ERROR, BodyReader, PacketError, binary, text
-from gatepost.agent.uplink.mqtt.codec import varint
+from gatepost.agent.listener.wire import MALFORMED, PROTOCOL_ERROR, BodyReader, PacketError
+from gatepost.agent.uplink.mqtt.codec import binary, text, varint
 
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = range(1, 8)
 SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT, AUTH = range(8, 16)

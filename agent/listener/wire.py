@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from gatepost.agent.uplink.mqtt.codec import MAX_STRING
-
 MALFORMED = 0x81
 PROTOCOL_ERROR = 0x82
 TOO_LARGE = 0x95
@@ -138,14 +136,3 @@ class BodyReader:
 
     def pair(self) -> tuple[str, str]:
         return self.text(), self.text()
-
-
-def binary(value: bytes) -> bytes:
-    """With its length of 16 bits; ValueError when it is too long for that."""
-    if len(value) > MAX_STRING:
-        raise ValueError(f"a field is longer than {MAX_STRING} octets")
-    return len(value).to_bytes(2, "big") + value
-
-
-def text(value: str) -> bytes:
-    return binary(value.encode())

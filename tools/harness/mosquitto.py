@@ -8,18 +8,12 @@ import socket
 import subprocess
 from pathlib import Path
 
+from tests.support.ports import free_port
 from tools.harness.helper import end, wait_for
 
 
 def binary() -> str | None:
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Mosquitto:

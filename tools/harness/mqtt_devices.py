@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from gatepost.agent.store.model import whole_body
+from tests.support.ports import free_port
 from tools.harness import wire
-from tools.harness.mosquitto import Mosquitto, free_port
+from tools.harness.mosquitto import Mosquitto
 from tools.harness.program import Program, agent
 from tools.harness.rig import BROKER, INFLIGHT, quantile
 

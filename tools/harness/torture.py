@@ -22,10 +22,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tests.support.ports import free_port
 from tools.harness import mqtt_writers, program
 from tools.harness.account import Arrivals, Window, holes, key_at, superseded, unexplained
 from tools.harness.helper import Helper, HelperFailed, end_cleanly_when_asked
-from tools.harness.mosquitto import Mosquitto, free_port
+from tools.harness.mosquitto import Mosquitto
 from tools.harness.state_faults import StateFaults
 from tools.harness.state_files import small_disk
 from tools.harness.tap import HOT

@@ -157,23 +157,25 @@ def encode_properties(
             raise ValueError("a message expiry is 0 to 4294967295 seconds")
         out += b"\x02" + message_expiry.to_bytes(4, "big")
     if content_type is not None:
-        out += b"\x03" + _text(content_type)
+        out += b"\x03" + text(content_type)
     if response_topic is not None:
-        out += b"\x08" + _text(response_topic)
+        out += b"\x08" + text(response_topic)
     if correlation_data is not None:
-        out += b"\x09" + _binary(correlation_data)
+        out += b"\x09" + binary(correlation_data)
     for name, value in user_properties:
-        out += b"\x26" + _text(name) + _text(value)
+        out += b"\x26" + text(name) + text(value)
     return varint(len(out)) + bytes(out)
 
 
-def _text(value: str) -> bytes:
+def text(value: str) -> bytes:
+    """UTF-8 with its length; ValueError for what MQTT has no place for."""
     if "\0" in value:
-        raise ValueError("a property holds a NUL character")
-    return _binary(value.encode())
+        raise ValueError("a field holds a NUL character")
+    return binary(value.encode())
 
 
-def _binary(value: bytes) -> bytes:
+def binary(value: bytes) -> bytes:
+    """With its length of 16 bits; ValueError when it is too long for that."""
     if len(value) > MAX_STRING:
-        raise ValueError(f"a property is longer than {MAX_STRING} octets")
+        raise ValueError(f"a field is longer than {MAX_STRING} octets")
     return len(value).to_bytes(2, "big") + value
