@@ -66,7 +66,7 @@ class BleDriver(Driver):
         def memory(faults: Faults) -> ProfileMemory:
             return ProfileMemory(self.options, faults, self.bookmarks, self._kept)
 
-        self._decoder = BleDecoder(memory, (), self._kind_for)
+        self._decoder = BleDecoder(memory, self._kind_for)
         return self._decoder
 
     def _wanted(self, shown: Iterable[str]) -> list[str]:

@@ -17,23 +17,15 @@ Kind = type[GattProfile]
 
 
 class BleDecoder:
-    """Decoder of connected devices. `kinds`: the profiles that it has from the start. `find(service, characteristic)`:
-    the profile for others, None = nobody knows it. Never raises on what a device sends; counts what is wrong in
-    `faults`."""
+    """Decoder of connected devices. `find`: the kind of profile for a value, until `use` names those of a device;
+    None = nobody knows it. Never raises on what a device sends; counts what is wrong in `faults`."""
 
-    def __init__(
-        self,
-        memory: Callable[[Faults], ProfileMemory],
-        kinds: Iterable[Kind] = (),
-        find: Callable[[GattValue], Kind | None] = lambda value: None,
-    ) -> None:
+    def __init__(self, memory: Callable[[Faults], ProfileMemory], find: Callable[[GattValue], Kind | None]) -> None:
         self.faults = Faults()
         self.memory = memory(self.faults)
         self._find = find
         self._profiles: dict[str, GattProfile] = {}
         self._routes: dict[tuple[str, str], GattProfile | None] = {}
-        for kind in kinds:
-            self.profile(kind)
 
     def profile(self, kind: Kind) -> GattProfile:
         """The one of this kind."""
@@ -85,7 +77,4 @@ class BleDecoder:
                 if value.uuid in profile.streams:
                     return profile
         kind = self._find(value)
-        if kind is None:
-            return None
-        self._profiles.setdefault(kind.service, kind(self.memory))
-        return self._profiles[kind.service]
+        return None if kind is None else self.profile(kind)

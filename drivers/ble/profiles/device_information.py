@@ -11,9 +11,9 @@ DEVICE_INFORMATION, BATTERY = uuid(0x180A), uuid(0x180F)
 LEVEL, LEVEL_STATUS = uuid(0x2A19), uuid(0x2BED)
 
 
-async def introduce(session: ProfileSession) -> dict[str, str]:
-    """Tells what the device says of itself, and gives it back. Nothing depends on it: when the device is slow to
-    answer, the rest is left out."""
+async def introduce(session: ProfileSession) -> None:
+    """Tells what the device says of itself. Nothing depends on it: when the device is slow to answer, the rest is left
+    out."""
     known: dict[str, str] = {}
     try:
         for short, name in device_information.STRINGS.items():
@@ -26,7 +26,6 @@ async def introduce(session: ProfileSession) -> dict[str, str]:
         session.faults.add("slow", "the device did not answer when it was asked for its name and battery")
     if known:
         session.io.update_status(**known)
-    return known
 
 
 async def tell_battery(session: ProfileSession) -> None:

@@ -58,12 +58,10 @@ class BondPolicy:
 
     def refused(self, paired: bool, now: float) -> BondStep:
         """A request was refused for want of security."""
-        if not self.allowed:
+        if self._tried or not self.allowed:
             return BondStep.NONE
-        if paired and not self._tried:
+        if paired:
             return self._renew(now)
-        if self._tried:
-            return BondStep.NONE
         self._tried = True
         return BondStep.PAIR
 

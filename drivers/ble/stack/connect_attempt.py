@@ -134,9 +134,8 @@ class ConnectAttempts:
 
     def _abandoned_ended(self, task: asyncio.Task[BleakClient]) -> None:
         self._abandoned.discard(task)
-        if task.cancelled() or task.exception() is not None:
-            return
-        self.let_go(task.result())  # it succeeded at the last moment
+        if not task.cancelled() and task.exception() is None:
+            self.let_go(task.result())  # it succeeded at the last moment
 
     def let_go(self, client: BleakClient) -> asyncio.Task[None]:
         """Disconnect, always and in the background: after a lost link too, or BlueZ would serve the dead client."""

@@ -14,18 +14,23 @@ from weakref import WeakSet
 FEWEST_TO_KEEP_ONE = 3  # with fewer slots than this, none is kept
 
 
-class _Waiter(NamedTuple):
-    steady: bool
-    turn: asyncio.Future[_Holder]
-
-
 class _Holder:
-    """Holder of a slot; `leave` asks it to give the slot back, once."""
+    """Holder of a slot, `since` when; it is asked once to give the slot back."""
 
     def __init__(self, steady: bool, leave: Callable[[], None] | None) -> None:
         self.steady = steady
         self.leave = leave
         self.since = asyncio.get_running_loop().time()
+
+    def ask_to_leave(self) -> None:
+        leave, self.leave = self.leave, None
+        if leave is not None:
+            leave()
+
+
+class _Waiter(NamedTuple):
+    holder: _Holder
+    turn: asyncio.Future[None]
 
 
 class ConnectionSlots:
@@ -51,8 +56,10 @@ class ConnectionSlots:
     async def take(self, steady: bool, leave: Callable[[], None] | None = None) -> Callable[[], None]:
         """Waits for one; gives what gives it back. `leave` is called when it should be given back for others."""
         holder = _Holder(steady, leave)
-        if not self.free(steady) or any(each.steady is steady for each in self._waiting):
-            waiter = _Waiter(steady, asyncio.get_running_loop().create_future())
+        if self.free(steady) and not any(each.holder.steady is steady for each in self._waiting):
+            self._holders.append(holder)
+        else:
+            waiter = _Waiter(holder, asyncio.get_running_loop().create_future())
             self._waiting.append(waiter)
             try:
                 await self._wait(waiter)
@@ -60,13 +67,8 @@ class ConnectionSlots:
                 if waiter in self._waiting:
                     self._waiting.remove(waiter)
                 elif not waiter.turn.cancelled():
-                    self._give_back(waiter.turn.result())  # it was granted at this moment
+                    self._give_back(holder)  # it was granted at this moment
                 raise
-            granted = waiter.turn.result()
-            granted.leave = leave
-            holder = granted
-        else:
-            self._holders.append(holder)
         left = [holder]
         return lambda: self._give_back(left.pop()) if left else None
 
@@ -74,12 +76,10 @@ class ConnectionSlots:
         """Until it is its turn; meanwhile who had a slot for the longest time is asked to leave, one for each share."""
         loop = asyncio.get_running_loop()
         while not waiter.turn.done():
-            others = [each for each in self._holders if each.steady and each.leave is not None] if waiter.steady else []
-            left = others[0].since + self.share - loop.time() if others else self.share
-            if others and left <= 0:
-                leave, others[0].leave = others[0].leave, None
-                assert leave is not None
-                leave()
+            left = self.share
+            steady = [each for each in self._holders if each.steady and each.leave] if waiter.holder.steady else []
+            if steady and (left := steady[0].since + self.share - loop.time()) <= 0:
+                steady[0].ask_to_leave()
                 left = self.share
             await asyncio.wait((waiter.turn,), timeout=left)
         waiter.turn.result()
@@ -89,8 +89,8 @@ class ConnectionSlots:
         for waiter in tuple(self._waiting):
             if waiter.turn.done():  # cancelled, and not yet heard of it
                 self._waiting.remove(waiter)
-            elif self.free(waiter.steady):
+            elif self.free(waiter.holder.steady):
                 self._waiting.remove(waiter)
-                granted = _Holder(waiter.steady, None)
-                self._holders.append(granted)
-                waiter.turn.set_result(granted)
+                waiter.holder.since = asyncio.get_running_loop().time()
+                self._holders.append(waiter.holder)
+                waiter.turn.set_result(None)

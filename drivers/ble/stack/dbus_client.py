@@ -224,12 +224,7 @@ class BluezClient:
             raise no_service()  # a call on a dead bus would wait for ever
         message = Message(service, path, interface, member, signature=signature, body=list(body))
         async with asyncio.timeout(self._timing.call if timeout is None else timeout):
-            reply = await self._bus.call(message)
-        if reply is None:
-            raise no_service()
-        if reply.message_type is MessageType.ERROR:
-            raise BluezError(reply.error_name or "", str(reply.body[0]) if reply.body else "")
-        return list(reply.body)
+            return body_of(await self._bus.call(message))
 
     # -- what the daemon tells
 
@@ -297,6 +292,15 @@ class BluezClient:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def body_of(reply: Message | None) -> list[Any]:
+    """What was answered; BluezError, LinkFailed."""
+    if reply is None:
+        raise no_service()
+    if reply.message_type is MessageType.ERROR:
+        raise BluezError(reply.error_name or "", str(reply.body[0]) if reply.body else "")
+    return list(reply.body)
 
 
 def _state_of(properties: Mapping[str, Any], before: AdapterState | None) -> AdapterState:

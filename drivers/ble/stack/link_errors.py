@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import NamedTuple
 
 from gatepost.drivers.link import LinkFailed, Reason
@@ -88,7 +87,7 @@ def explain(label: str, exc: BaseException) -> LinkFailed:
     if isinstance(exc, LinkFailed):
         return exc
     case = _case(exc)
-    detail = f" ({_words(exc)})" if case.detail else ""
+    detail = f" ({str(exc) or type(exc).__name__})" if case.detail else ""
     return LinkFailed(case.reason, f"{label}: {case.sentence}{detail}", case.hint)
 
 
@@ -121,7 +120,7 @@ def _case(exc: BaseException) -> _Case:
     named = _BY_NAME.get(error_name(exc))
     if named is not None:
         return named
-    if isinstance(exc, TimeoutError | asyncio.TimeoutError):
+    if isinstance(exc, TimeoutError):
         return _TIMEOUT
     if isinstance(exc, PermissionError) or type(exc).__name__ == "AuthError":
         return _PERMISSION
@@ -142,7 +141,3 @@ def error_name(exc: BaseException) -> str:
         if isinstance(name, str):
             return name
     return ""
-
-
-def _words(exc: BaseException) -> str:
-    return str(exc) or type(exc).__name__

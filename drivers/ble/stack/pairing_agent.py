@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dbus_fast import BusType, Message, MessageType
 from dbus_fast.aio.message_bus import MessageBus
 
-from gatepost.drivers.ble.stack.dbus_client import DEVICE, SERVICE, BluezClient, BluezError
+from gatepost.drivers.ble.stack.dbus_client import DEVICE, SERVICE, BluezClient, BluezError, body_of
 from gatepost.drivers.ble.stack.link_errors import error_name, explain
 from gatepost.drivers.ble.stack.timing import BleTiming
 from gatepost.drivers.link import LinkFailed, Reason
@@ -103,20 +103,16 @@ class PairingAgent:
             bus.add_message_handler(
                 lambda message: answer(message, {path: passkey}) if message.sender == self._bluez.owner else None
             )
-            await _ask(bus, "/org/bluez", MANAGER, "RegisterAgent", "os", [PATH, "KeyboardOnly"])
-            await _ask(bus, path, DEVICE, "Pair", "", [])
+            agent = Message(
+                SERVICE, "/org/bluez", MANAGER, "RegisterAgent", signature="os", body=[PATH, "KeyboardOnly"]
+            )
+            for request in (agent, Message(SERVICE, path, DEVICE, "Pair")):
+                body_of(await bus.call(request))
         finally:
             bus.disconnect()  # the daemon forgets the agent with its connection
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(1.0):
                     await bus.wait_for_disconnect()
-
-
-async def _ask(bus: MessageBus, path: str, interface: str, member: str, signature: str, body: list[object]) -> None:
-    reply = await bus.call(Message(SERVICE, path, interface, member, signature=signature, body=body))
-    if reply is None or reply.message_type is MessageType.ERROR:
-        assert reply is not None
-        raise BluezError(reply.error_name or "", str(reply.body[0]) if reply.body else "")
 
 
 def _pairing_failure(label: str, error: Exception, has_passkey: bool) -> LinkFailed:

@@ -102,7 +102,7 @@ class PrivateBus:
             raise NoBus(f"{self._program} did not start within {START_LIMIT:.0f} s") from None
         if not first_line:
             error_text = (await self._process.stderr.read(2000)).decode(errors="replace").strip()
-            raise NoBus(f"{self._program} did not start: {error_text or 'it first_line nothing'}")
+            raise NoBus(f"{self._program} did not start: {error_text or 'it said nothing'}")
 
     async def _answers(self) -> bool:
         """True if something listens at a socket that is there."""
