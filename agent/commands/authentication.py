@@ -46,10 +46,10 @@ class CommandAuthenticator:
         return None if good else UNAUTHENTICATED
 
     async def _knows_token(self, request: CommandRequest, parsed: ParsedCommand, settings: Settings) -> bool:
-        device = None if request.target is None else settings.devices.get(request.target)
-        if request.target is None or device is None or device.token is None:
-            return True
         name = request.target
+        device = None if name is None else settings.devices.get(name)
+        if name is None or device is None or device.token is None:
+            return True
         wanted = await self._secret(lambda: self._token_of(name), f"the token of {name}")
         return wanted is not None and hmac.compare_digest(wanted.encode(), (parsed.token or "").encode())
 

@@ -80,17 +80,14 @@ async def outcome_within(task: asyncio.Future[Any], limit: float) -> ExecutionOu
         await _stop(task)
         raise
     gave_up = late and (not task.done() or task.cancelled() or task.exception() is not None)
-    return timed_out(limit) if gave_up else outcome_of(task)
+    if gave_up:
+        return _failed("timeout", f"It took longer than {limit:g} s.", "See commands.timeout.")
+    return outcome_of(task)
 
 
 async def _stop(task: asyncio.Future[Any]) -> None:
     task.cancel()
     await asyncio.wait({task}, timeout=GRACE)
-
-
-def timed_out(limit: float) -> ExecutionOutcome:
-    error = {"key": "timeout", "message": f"It took longer than {limit:g} s.", "hint": "See commands.timeout."}
-    return ExecutionOutcome("failed", None, error)
 
 
 def outcome_of(task: asyncio.Future[Any]) -> ExecutionOutcome:
@@ -122,5 +119,5 @@ def failure(error: BaseException) -> ExecutionOutcome:
     return _failed("failed", "It failed for a reason that is in the gateway's log.")
 
 
-def _failed(key: str, message: str) -> ExecutionOutcome:
-    return ExecutionOutcome("failed", None, {"key": key, "message": message, "hint": ""})
+def _failed(key: str, message: str, hint: str = "") -> ExecutionOutcome:
+    return ExecutionOutcome("failed", None, {"key": key, "message": message, "hint": hint})

@@ -14,16 +14,13 @@ AHEAD = 300 * US  # how far a sender's clock may run ahead of a synchronised gat
 
 def parse_time(text: str) -> int:
     """RFC 3339 with `Z` or an offset -> microseconds since 1970 (UTC); ValueError else."""
-    if len(text) > 64:
-        raise ValueError("expected a time like 2026-11-20T10:30:00Z")
     try:
-        moment = datetime.fromisoformat(text.upper())
-        if moment.tzinfo is None:
-            raise ValueError("the time has no zone: write it with Z or an offset")
-        return (moment - EPOCH) // MICROSECOND
-    except (ValueError, OverflowError) as error:
-        known = str(error) if "zone" in str(error) else "expected a time like 2026-11-20T10:30:00Z"
-        raise ValueError(known) from None
+        moment = datetime.fromisoformat(text.upper() if len(text) <= 64 else "")
+        if moment.tzinfo is not None:
+            return (moment - EPOCH) // MICROSECOND
+    except (ValueError, OverflowError):
+        raise ValueError("expected a time like 2026-11-20T10:30:00Z") from None
+    raise ValueError("the time has no zone: write it with Z or an offset")
 
 
 def valid_until(issued: int | None, expires: int | None, ttl: float) -> int | None:

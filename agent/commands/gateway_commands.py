@@ -1,8 +1,8 @@
-"""Declarations of the gateway's own commands: parameters, and the method of GatewayActions that carries each out."""
+"""Declarations of the gateway's own commands; the method of GatewayActions of the same name carries each out."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Annotated, Any, Protocol
 
 import msgspec
@@ -17,10 +17,6 @@ from gatepost.drivers.driver import Command
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Subject = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")]
 Outcome = dict[str, Any] | AcceptedCommand
-
-
-class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """No parameters."""
 
 
 class SetLogLevel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,69 +84,49 @@ class GatewayActions(Protocol):
     async def assign_patient(self, device: str, patient: str | None) -> Outcome: ...
 
 
-def _resend(actions: GatewayActions, parameters: Any) -> Awaitable[Outcome]:
-    since, until = parameters.span()
-    return actions.resend(since, until, parameters.device)
-
-
-_TABLE: tuple[tuple[Command, Callable[[GatewayActions, Any], Awaitable[Outcome]]], ...] = (
-    (Command(GatewayCommandName.PING.value, "Check that the gateway answers", NoParameters), lambda do, _: do.ping()),
-    (Command(GatewayCommandName.STATUS.value, "Show what runs and its state", NoParameters), lambda do, _: do.status()),
-    (
-        Command(GatewayCommandName.RELOAD.value, "Read the settings again and apply what changed", NoParameters),
-        lambda do, _: do.reload(),
-    ),
-    (
+COMMANDS: dict[str, Command] = {
+    command.name: command
+    for command in (
+        Command(GatewayCommandName.PING.value, "Check that the gateway answers"),
+        Command(GatewayCommandName.STATUS.value, "Show what runs and its state"),
+        Command(GatewayCommandName.RELOAD.value, "Read the settings again and apply what changed"),
         Command(
             GatewayCommandName.SET_LOG_LEVEL.value,
             "Log more or less until the next start",
             SetLogLevel,
             example={"level": "debug"},
         ),
-        lambda do, parameters: do.set_log_level(parameters.level),
-    ),
-    (
         Command(
             GatewayCommandName.CONNECT_BROKER.value,
             "Connect a configured broker",
             OneBroker,
             example={"broker": "hospital"},
         ),
-        lambda do, parameters: do.connect_broker(parameters.broker),
-    ),
-    (
         Command(
             GatewayCommandName.DISCONNECT_BROKER.value,
             "Disconnect a broker; readings wait",
             OneBroker,
             example={"broker": "hospital"},
         ),
-        lambda do, parameters: do.disconnect_broker(parameters.broker),
-    ),
-    (
         Command(
             GatewayCommandName.RESEND.value,
             "Send stored readings of a time again",
             ResendParameters,
             example={"from": "2026-11-20T10:00:00Z", "to": "2026-11-20T11:00:00Z", "device": "cuff-3"},
         ),
-        _resend,
-    ),
-    (
         Command(
             GatewayCommandName.ASSIGN_PATIENT.value,
             "Assign the patient of a device's readings from now on",
             AssignPatient,
             example={"device": "cuff-3", "patient": "P-001"},
         ),
-        lambda do, parameters: do.assign_patient(parameters.device, parameters.patient),
-    ),
-)
-
-COMMANDS: dict[str, Command] = {command.name: command for command, _ in _TABLE}
-_ACTIONS = {command.name: action for command, action in _TABLE}
+    )
+}
 
 
 def carry_out(actions: GatewayActions, command: str, parameters: msgspec.Struct) -> Awaitable[Outcome]:
     """The action of a command of COMMANDS, with its validated parameters."""
-    return _ACTIONS[command](actions, parameters)
+    if isinstance(parameters, ResendParameters):
+        return actions.resend(*parameters.span(), parameters.device)
+    outcome: Awaitable[Outcome] = getattr(actions, command)(**msgspec.structs.asdict(parameters))
+    return outcome

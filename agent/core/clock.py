@@ -75,7 +75,7 @@ class SystemClock:
         """`mark` is the file that timesyncd leaves once it has set the clock; `kernel` asks the kernel."""
         self.boot_id = _boot_id()
         self.synchronised = False
-        self.on_step: Callable[[], None] = _nothing
+        self.on_step: Callable[[], None] = lambda: None
         self._boottime = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
         self._mark = mark
         self._kernel = kernel
@@ -112,10 +112,6 @@ class SystemClock:
             return self._mark.stat().st_mtime_ns
         except OSError:
             return None
-
-
-def _nothing() -> None:
-    """Nobody wants to know of a step."""
 
 
 def rfc3339(wall: int) -> str:

@@ -50,10 +50,6 @@ class GuardedWriter:
             self.on_write(data, characteristic)
 
 
-def _unheard(data: Any) -> None:
-    return None
-
-
 class DeviceExchange:
     """An `Exchange` for one command or conversation. What is decoded after the last `send` is kept until a `wait` has
     looked at it, so an answer of many parts in one chunk is not lost between two waits. CommandFailed
@@ -71,7 +67,7 @@ class DeviceExchange:
         health: DeviceHealth,
         clock: Clock,
         at_once: bool = False,
-        feed: Callable[[Any], Any] = _unheard,
+        feed: Callable[[Any], Any] = lambda data: None,
     ) -> None:
         self.at_once = at_once
         self.feed = feed

@@ -101,11 +101,8 @@ def reason_of(error: BaseException) -> StatusReason:
 def fault_of(error: BaseException) -> str:
     """Type and place of an unexpected exception, without its text: that may quote what the device sent."""
     frames = traceback.extract_tb(error.__traceback__)
-    return (
-        f"{type(error).__name__} at {Path(frames[-1].filename).name}:{frames[-1].lineno}"
-        if frames
-        else type(error).__name__
-    )
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return type(error).__name__ + place
 
 
 class DeviceCounters:
@@ -161,9 +158,7 @@ class DeviceHealth:
         self._on_change(before)
 
     def _worth_a_warning(self, state: DeviceState, key: str) -> bool:
-        if state not in (DeviceState.OFFLINE, DeviceState.ERROR):
-            return False
-        if key == GOODBYE:
+        if state not in (DeviceState.OFFLINE, DeviceState.ERROR) or key == GOODBYE:
             return False
         if key not in USUAL:
             return True

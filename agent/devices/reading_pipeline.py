@@ -75,7 +75,7 @@ class ReadingPipeline:
         self._health = health
         self._log = log
         self._feed: Callable[[Chunk], list[Reading | Reply]] | None = None
-        self._on_broken: Callable[[Exception], None] = _ignore
+        self._on_broken: Callable[[Exception], None] = lambda error: None
         self._stamp = clock.now()
         self._thresholds = ThresholdWatch({})
         self._pace: ReportSchedule = pace(0.0, "last", self._thresholds, self._report)
@@ -385,7 +385,3 @@ class ReadingPipeline:
     def forget(self, ask: asyncio.Future[RequestedReading]) -> None:
         if ask in self._asks:
             self._asks.remove(ask)
-
-
-def _ignore(error: Exception) -> None:
-    return None

@@ -18,7 +18,7 @@ class RecordingQueue:
 
     def __init__(self) -> None:
         self.lost = 0
-        self.on_moment: Callable[[], None] = _nothing
+        self.on_moment: Callable[[], None] = lambda: None
         self._waiting: deque[RecordedMoment] = deque()
 
     def put(self, moment: RecordedMoment) -> None:
@@ -72,7 +72,3 @@ class DeviceRecorder:
         finally:
             self._queues.remove(queue)
             self._on_use(bool(self._queues))
-
-
-def _nothing() -> None:
-    return None

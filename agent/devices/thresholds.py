@@ -57,9 +57,6 @@ class ThresholdWatch:
         return ThresholdVerdict(outside, changed) if outside or changed else INSIDE
 
     def _of(self, metric: str) -> dict[str, int]:
-        sides = self._sides.get(metric)
-        if sides is None:
-            if len(self._sides) >= MAX_METRICS:
-                metric = ""
-            sides = self._sides.setdefault(metric, {})
-        return sides
+        if metric not in self._sides and len(self._sides) >= MAX_METRICS:
+            metric = ""
+        return self._sides.setdefault(metric, {})

@@ -71,8 +71,7 @@ class LogRing:
         text = record.getMessage()
         if record.exc_info and record.exc_info[1] is not None:
             text += f" ({type(record.exc_info[1]).__name__}: {record.exc_info[1]})"
-        if held_back := getattr(record, "held_back", 0):
-            text += f" ({held_back} more like this were held back)"
+        text += held_back(record)
         about = subject(record)
         with self._lock:
             self._number += 1
@@ -97,6 +96,11 @@ class LogRing:
         with self._lock:
             lines = list(self._lines)
         return list(islice(filter(choice.has, reversed(lines)), limit))[::-1]
+
+
+def held_back(record: logging.LogRecord) -> str:
+    count = getattr(record, "held_back", 0)
+    return f" ({count} more like this were held back)" if count else ""
 
 
 def level_name(level: int) -> str:

@@ -16,7 +16,7 @@ import orjson
 
 from gatepost.agent.core.printable import printable
 from gatepost.agent.process.journal import SOCKET, JournalSocket
-from gatepost.agent.process.log_ring import LEVELS, LogRing, log_time
+from gatepost.agent.process.log_ring import LEVELS, LogRing, held_back, log_time
 
 # Loggers of libraries: their debug lines cost more than the work they tell of, and may show payloads.
 QUIET = {
@@ -80,7 +80,7 @@ class TextFormatter(logging.Formatter):
         self._journal = journal
 
     def format(self, record: logging.LogRecord) -> str:
-        lines = f"{record.name}: {printable(record.getMessage())}{_held_back(record)}"
+        lines = f"{record.name}: {printable(record.getMessage())}{held_back(record)}"
         if trace := _trace(record):
             lines += "\n" + printable(trace, "\n")
         return lines if self._journal else f"{log_time(record.created)} {record.levelname.lower():7} {lines}"
@@ -97,8 +97,8 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         entry |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
-        if held_back := getattr(record, "held_back", 0):
-            entry["held_back"] = held_back
+        if count := getattr(record, "held_back", 0):
+            entry["held_back"] = count
         if trace := _trace(record):
             entry["traceback"] = trace
         return printable(orjson.dumps(entry, default=str, option=orjson.OPT_NON_STR_KEYS).decode())
@@ -207,8 +207,3 @@ def _trace(record: logging.LogRecord) -> str:
     if not record.exc_info or record.exc_info[1] is None:
         return ""
     return logging.Formatter().formatException(record.exc_info)
-
-
-def _held_back(record: logging.LogRecord) -> str:
-    count = getattr(record, "held_back", 0)
-    return f" ({count} more like this were held back)" if count else ""

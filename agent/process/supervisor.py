@@ -124,8 +124,8 @@ class Supervisor:
                 if error is None:
                     entry.state = TaskState.DONE
                     return
-                again = restart and not self._stopping
-                pause = self._pause(entry, self._monotonic() - began) if again else None
+                entry.backoff.held(self._monotonic() - began)
+                pause = entry.backoff.next() if restart and not self._stopping else None
                 self._report(entry, error, pause)
                 if pause is None:
                     return
@@ -146,10 +146,6 @@ class Supervisor:
         except Exception as error:
             return error
         return None
-
-    def _pause(self, entry: _Supervised, ran: float) -> float:
-        entry.backoff.held(ran)
-        return entry.backoff.next()
 
     def _report(self, entry: _Supervised, error: BaseException, pause: float | None) -> None:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

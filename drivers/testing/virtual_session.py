@@ -173,13 +173,6 @@ async def play(
 ) -> VirtualSession:
     """The same within a coroutine: several sessions of one driver belong on one loop."""
     done = VirtualSession(bookmarks=dict(driver.bookmarks))
-    await _run(driver, twin, seconds, execute, done)
-    return done
-
-
-async def _run(
-    driver: Driver, twin: Twin, seconds: float, execute: tuple[str, Any] | None, done: VirtualSession
-) -> None:
     exchange = VirtualExchange(driver, twin, done)
     until = asyncio.get_running_loop().time() + seconds
     for words in driver.on_open_bytes():
@@ -207,6 +200,7 @@ async def _run(
         for task in (*failing, talking):
             task.cancel()
         await asyncio.gather(*failing, talking, return_exceptions=True)
+    return done
 
 
 async def _until(moment: float, ends: Iterable[asyncio.Future[None]]) -> None:

@@ -67,8 +67,9 @@ class ObjectTree:
         assert sock is not None
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         bus.add_message_handler(self._hear)
-        await bus.call(_to_bus("AddMatch", "s", ["type='signal',member='NameOwnerChanged'"]))
         self._bus = bus
+        bus_itself, changes = "org.freedesktop.DBus", ["type='signal',member='NameOwnerChanged'"]
+        await self.call(bus_itself, "/org/freedesktop/DBus", bus_itself, "AddMatch", "s", changes)
         self._more = asyncio.Event()
         self.start(self._pump(bus, sock))
         await bus.request_name(name)
@@ -130,13 +131,9 @@ class ObjectTree:
     async def call(
         self, destination: str, path: str, interface: str, member: str, signature: str, body: Any
     ) -> Message:
-        """Ask a client, for example its agent."""
+        """Ask the bus, or a client of it, for example its agent."""
         assert self._bus is not None
-        return await self._bus.call(
-            Message(
-                destination=destination, path=path, interface=interface, member=member, signature=signature, body=body
-            )
-        )
+        return await self._bus.call(Message(destination, path, interface, member, signature=signature, body=body))
 
     # -- objects
 
@@ -255,10 +252,3 @@ class ObjectTree:
             return None
         kind = "PropertyReadOnly" if member == "Set" and name in there else "InvalidArgs"
         raise BusError(f"org.freedesktop.DBus.Error.{kind}", f"No such property '{name}'")
-
-
-def _to_bus(member: str, signature: str, body: list[Any]) -> Message:
-    name = "org.freedesktop.DBus"
-    return Message(
-        destination=name, path="/org/freedesktop/DBus", interface=name, member=member, signature=signature, body=body
-    )

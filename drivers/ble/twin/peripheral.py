@@ -104,7 +104,7 @@ class TwinPeripheral:
         self.connected = False
         self.awake = 0.0
         self.sink: Sink | None = None
-        self.hang_up: Callable[[], None] = _nothing  # ends the link from this side
+        self.hang_up: Callable[[], None] = lambda: None  # ends the link from this side
         handle = 0x000A  # as if 1800 and 1801 came before
         for service in self.services:
             service.handle = handle
@@ -166,7 +166,7 @@ class TwinPeripheral:
         self.on_connect()
 
     def detach(self) -> None:
-        self.connected, self.sink, self.hang_up = False, None, _nothing
+        self.connected, self.sink, self.hang_up = False, None, lambda: None
         for characteristic in self:
             characteristic.subscribed = False
         self.awake = 0.0
@@ -183,7 +183,3 @@ class TwinPeripheral:
         except GattError:
             characteristic.subscribed = not on
             raise
-
-
-def _nothing() -> None:
-    """There is no link to end."""
