@@ -127,6 +127,7 @@ COMMANDS: dict[str, Command] = {
 def carry_out(actions: GatewayActions, command: str, parameters: msgspec.Struct) -> Awaitable[Outcome]:
     """The action of a command of COMMANDS, with its validated parameters."""
     if isinstance(parameters, ResendParameters):
-        return actions.resend(*parameters.span(), parameters.device)
+        since, until = parameters.span()
+        return actions.resend(since=since, until=until, device=parameters.device)
     outcome: Awaitable[Outcome] = getattr(actions, command)(**msgspec.structs.asdict(parameters))
     return outcome

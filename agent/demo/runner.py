@@ -224,11 +224,7 @@ def run(seconds: float | None, away: float, plain: bool) -> None:
     if find_spec("amqtt") is None:
         raise GatepostError("the demo's broker is not installed", f"tools/demo installs it; {install_extra('demo')}")
     with tempfile.TemporaryDirectory(prefix="gatepost-demo-") as folder:
-        asyncio.run(_run(Path(folder), seconds, away, plain or not sys.stdout.isatty()))
-
-
-async def _run(folder: Path, seconds: float | None, away: float, plain: bool) -> None:
-    await DemoRunner(folder, SystemClock(), away, plain).run(seconds)
+        asyncio.run(DemoRunner(Path(folder), SystemClock(), away, plain or not sys.stdout.isatty()).run(seconds))
 
 
 def _free_port() -> int:

@@ -145,7 +145,5 @@ class CommandLedger:
 
 
 def _entry(row: tuple[Any, ...]) -> LedgerEntry:
-    values = dict(zip(LedgerEntry.__struct_fields__, row, strict=True))
-    values["floating"] = bool(values["floating"])
-    values["answered"] = bool(values["answered"])
-    return LedgerEntry(**values)
+    entry = LedgerEntry(*row)
+    return msgspec.structs.replace(entry, floating=bool(entry.floating), answered=bool(entry.answered))

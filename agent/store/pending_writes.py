@@ -45,7 +45,7 @@ class PendingWrites:
         self._dead: dict[tuple[str, int], DeadLetter] = {}
         self._states: dict[str, Any] = {}
         self._told: dict[int, int] = {}  # gap id -> seq of the event row that tells of it
-        self._told_to = 0  # gaps up to this id have an event row
+        self.told_to = 0  # gaps up to this id have an event row
         self._untold = False  # there was no room for one
         self._pace = RepeatLimiter()
         self._saved_at = clock.monotonic()
@@ -78,24 +78,19 @@ class PendingWrites:
     def tell(self, gaps: list[tuple[Any, ...]]) -> None:
         """Give each gap (a row of gap_untold) an event row; the next commit holds both."""
         for gap in gaps:
-            if gap[0] > self._told_to:
+            if gap[0] > self.told_to:
                 seq = self._announce(gap)
                 self._untold = not seq
                 if not seq:
                     return
                 self._told[gap[0]] = seq
-                self._told_to = gap[0]
-
-    @property
-    def told_to(self) -> int:
-        """Gaps up to this id have an event row."""
-        return self._told_to
+                self.told_to = gap[0]
 
     def refile(self, untold: list[tuple[Any, ...]]) -> None:
         """The file was mended, and its gaps may have other ids now."""
         ids = {gap[0] for gap in untold}
         self._told = {gap: seq for gap, seq in self._told.items() if gap in ids}
-        self._told_to = max(self._told, default=0)
+        self.told_to = max(self._told, default=0)
         self.tell(untold)
 
     @property
@@ -123,11 +118,13 @@ class PendingWrites:
 
     def due(self) -> bool:
         """Whether this alone is worth a commit."""
-        return bool(self._dead or self._told or self._untold) or self._losses_left() == 0 or self._positions_due()
+        return bool(self._dead or self._told or self._untold) or self.losses_left() == 0 or self._positions_due()
 
     def losses_left(self) -> float | None:
         """Seconds until counted losses are to be written; None when there are none."""
-        return self._losses_left()
+        if not self.losses:
+            return None
+        return 0.0 if self._ending else self._pace.left(self._clock.monotonic())
 
     def waiting(self) -> bool:
         """Whether anything would go with a commit of readings."""
@@ -143,7 +140,7 @@ class PendingWrites:
         taken.told, self._told = self._told, {}
         positions_due = bool(self._dead) or self._positions_due()
         # A position that passes a damaged row is never written without the gap record of that row.
-        if self._losses_left() == 0 or (positions_due and self.losses.counts(DAMAGED_ROW)):
+        if self.losses_left() == 0 or (positions_due and self.losses.counts(DAMAGED_ROW)):
             taken.losses = self.losses.take()
         if positions_due:
             self._take_positions(taken)
@@ -163,7 +160,7 @@ class PendingWrites:
         if self.damaged and taken.losses:
             run.later("state_put", (DAMAGED_ROWS, orjson.dumps(sorted(self.damaged)[-MAX_DAMAGED:])))
         if taken.losses or taken.told or self._untold:  # one look finds a limited number: go on until there are none
-            taken.untold = await run.read("gap_untold", (self._told_to,))
+            taken.untold = await run.read("gap_untold", (self.told_to,))
         run.many("dead_letter_add", [(now, broker, seq, *why) for (broker, seq), why in taken.dead.items()])
         for position, rows in taken.positions:
             for track in TRACKS:
@@ -196,11 +193,6 @@ class PendingWrites:
         for position, _ in taken.positions:
             position.dirty = True
         self._now = self._now or taken.saved
-
-    def _losses_left(self) -> float | None:
-        if not self.losses:
-            return None
-        return 0.0 if self._ending else self._pace.left(self._clock.monotonic())
 
     def _positions_due(self) -> bool:
         if not self._now and self._clock.monotonic() < self._saved_at + MANY_SECONDS:

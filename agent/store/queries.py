@@ -115,8 +115,7 @@ class StoreQueries:
         if wanted is not None and not wanted:
             return page
         whole = wanted is None and since is None and until is None
-        params: dict[str, Any] = {"series": None if wanted is None else orjson.dumps(sorted(wanted)).decode()}
-        params |= {"since": since, "until": until}
+        params = _filters(wanted, since, until)
         give_up = self._clock.monotonic() + SEARCH_SECONDS
         at = min(FOREVER if before is None else before, self._head() + 1)  # everything from here on was looked at
         looked = False  # at least at one stretch: the next page must get further
@@ -156,8 +155,7 @@ class StoreQueries:
         wanted = await self.series_wanted(device, metric)
         if wanted is not None and not wanted:
             return page
-        series = None if wanted is None else orjson.dumps(sorted(wanted)).decode()
-        params: dict[str, Any] = {"series": series, "since": since, "until": until}
+        params = _filters(wanted, since, until)
         give_up = self._clock.monotonic() + SEARCH_SECONDS
         at, end = start or 1, self._head() + 1  # everything before `at` was looked at
         looked = False
@@ -180,9 +178,7 @@ class StoreQueries:
 
     async def stretch(self, lo: int, hi: int, wanted: Collection[int] | None = None) -> tuple[list[Record], int]:
         """The newest readings of [lo, hi), at most a zone, of all series or of these; and where the rest of it ends."""
-        series = None if wanted is None else orjson.dumps(sorted(wanted)).decode()
-        filters = {"series": series, "since": None, "until": None}
-        records, reached = await self._look("reading_history", lo, hi, STRETCH_ROWS, **filters)
+        records, reached = await self._look("reading_history", lo, hi, STRETCH_ROWS, **_filters(wanted))
         return records, lo if reached is None else reached
 
     async def undelivered(self, track: int, ranges: Iterable[Range], give_up: float) -> UndeliveredCount:
@@ -255,10 +251,9 @@ class StoreQueries:
             limit += 1  # what follows shows whether the number of a damaged row is its own
         await self._book.load(self.database, {record.series for record in records})
         more = len(rows) == limit
-        if newest_first:
-            empty = [] if more else [(lo, seqs[-1] if seqs else hi)]
-        else:
-            empty = [] if more else [(seqs[-1] + 1 if seqs else lo, hi)]
+        empty: list[Range] = []
+        if not more:
+            empty.append((lo, seqs[-1] if seqs else hi) if newest_first else (seqs[-1] + 1 if seqs else lo, hi))
         if paged and seqs:
             empty.append((lo, seqs[0]))
         for start, end in empty:
@@ -297,3 +292,8 @@ class StoreQueries:
             if self._logged <= MAX_LOGGED:
                 log.error("row %d of the log is damaged; it is left out", seq)
             self._on_damaged()
+
+
+def _filters(wanted: Collection[int] | None, since: int | None = None, until: int | None = None) -> dict[str, Any]:
+    series = None if wanted is None else orjson.dumps(sorted(wanted)).decode()
+    return {"series": series, "since": since, "until": until}

@@ -106,9 +106,8 @@ class StoreWriter:
         self._queue: list[Record] = []
         self.committed = 0  # number of the newest commit that is on disk
         self._begun = 0  # number of the newest one that was begun
-        self._marks: dict[
-            str, bytes | None
-        ] = {}  # small state for the next commit; the newest of each key, None = forget
+        # Small state for the next commit; the newest of each key, None = forget.
+        self._marks: dict[str, bytes | None] = {}
         self._queued = 0
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._blocked: list[asyncio.Future[None]] = []
@@ -378,16 +377,15 @@ class StoreWriter:
     def _tell(self) -> None:
         if self._waiters:
             for seq, future in self._waiters:
-                if seq <= self.head and not future.done():
-                    future.set_result(None)
+                if seq <= self.head:
+                    _done(future)
             self._waiters = [(seq, future) for seq, future in self._waiters if not future.done()]
 
     def _make_room(self) -> None:
         if self._blocked and not self.full:
             blocked, self._blocked = self._blocked, []
             for future in blocked:
-                if not future.done():
-                    future.set_result(None)
+                _done(future)
 
     def _not_stored(self) -> StoreFull:
         return StoreFull("the reading could not be stored before the agent stopped", self.trouble or "")

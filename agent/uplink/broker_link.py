@@ -27,6 +27,7 @@ from gatepost.agent.uplink.formats.interface import JSON, OutgoingMessage
 from gatepost.agent.uplink.lanes import Lanes
 from gatepost.agent.uplink.link_state import LinkState, waiting_state
 from gatepost.agent.uplink.link_tasks import LinkTasks
+from gatepost.agent.uplink.mqtt.codec import check_topic
 from gatepost.agent.uplink.mqtt.connection import ConnectionLost, ConnectOptions, MqttConnection
 from gatepost.agent.uplink.mqtt.endpoint import BrokerEndpoint
 from gatepost.agent.uplink.mqtt.reason_codes import REFUSED, explain
@@ -152,12 +153,11 @@ class BrokerLink:
         delivery, connection = self._delivery, self._connection
         if delivery is None or connection is None:
             raise NotConnected(f"{self.name} is not connected: {self.reason or self.state}", self.hint)
-        problem = self._topics.problem(topic)
-        if problem:
+        if problem := check_topic(topic):
             raise UplinkError(problem, key="broker-topic-wrong")
         block = connection.properties(**{"content_type": JSON, **(properties or {})})
         message = WireMessage(topic.encode(), payload, qos, retain, block)
-        self._check(await delivery.send([message], timeout))
+        self._check(await delivery.control.send([message], timeout))
 
     def _check(self, code: int) -> None:
         if code >= REFUSED:
@@ -170,7 +170,7 @@ class BrokerLink:
         if (delivery := self._delivery) is None:
             raise NotConnected(f"{self.name} is not connected: {self.reason or self.state}", self.hint)
         if wire := [delivery.renderer.wire(message) for message in messages]:
-            self._check(await delivery.send(wire, SEND_TIMEOUT))
+            self._check(await delivery.control.send(wire, SEND_TIMEOUT))
 
     def _publish_dialect(self, messages: list[OutgoingMessage]) -> None:
         """What the format answers to an incoming message, without waiting; then it may want to hang up."""

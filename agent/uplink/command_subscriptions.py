@@ -72,23 +72,22 @@ class CommandSubscriptions:
         if self._single is None:
             return True
         wanted = {self._topics("commands", device) for device in devices}
-        for topic in self._single - wanted:
-            self._requests.forget(topic)
-            if topic in self.held:
-                await connection.unsubscribe([topic], self._requests.timeout)
-                self.held.discard(topic)
+        await self._end(connection, self._single - wanted)
         self._single = wanted
         return not await self._ask(connection, sorted(wanted))
 
     async def update_further(self, connection: MqttConnection, further: Collection[str]) -> bool:
         """Bring the filters of others in line with those that are wanted; false when the broker refuses some."""
-        for topic in self._further - set(further):
+        await self._end(connection, self._further - set(further))
+        self._further = set(further)
+        return not await self._ask(connection, sorted(further))
+
+    async def _end(self, connection: MqttConnection, unwanted: Collection[str]) -> None:
+        for topic in unwanted:
             self._requests.forget(topic)
             if topic in self.held:
                 await connection.unsubscribe([topic], self._requests.timeout)
                 self.held.discard(topic)
-        self._further = set(further)
-        return not await self._ask(connection, sorted(further))
 
     async def _ask(self, connection: MqttConnection, filters: list[str], optional: tuple[str, ...] = ()) -> set[str]:
         """Subscribe to those that are not held; the ones that were refused."""

@@ -34,7 +34,7 @@ from gatepost.agent.uplink.mqtt.publisher import MqttPublisher
 from gatepost.agent.uplink.poison_messages import PoisonMessages, SuspectProbe
 from gatepost.agent.uplink.routing import BrokerRoutes, HeldReading, HeldReadings, PaceKey, PaceVerdict, ReadingThinner
 from gatepost.agent.uplink.send_timer import SendTimer
-from gatepost.agent.uplink.wire_message import RoutedRecord, WireMessage
+from gatepost.agent.uplink.wire_message import RoutedRecord
 
 log = logging.getLogger(__name__)
 
@@ -370,11 +370,7 @@ class BrokerDelivery:
         if few or self._outbox.has_room or self.feed.lanes.urgent.buffer:
             self.send_pending()
 
-    # --- other messages, other settings
-
-    async def send(self, messages: Sequence[WireMessage], timeout: float) -> int:
-        """Publish what is no reading, in this order; the worst reason code. NotConnected, UplinkError (no answer)."""
-        return await self.control.send(messages, timeout)
+    # --- other settings
 
     def reroute(self, routes: BrokerRoutes, share: float, rate: float) -> None:
         """The settings changed in what needs no new connection."""

@@ -32,18 +32,13 @@ class SubscriptionRequests:
         self._asking: set[str] = set()  # in a SUBSCRIBE that is not answered on the connection that there is
         self._hang_ups: dict[str, int] = {}  # of filters in doubt
         self._not_before: dict[str, float] = {}
-        self._timeout = FIRST_TIMEOUT
+        self.timeout = FIRST_TIMEOUT  # seconds within which an answer is expected now
 
     @property
     def in_doubt(self) -> bool:
         """Whether the broker hung up on a SUBSCRIBE, and the next one must show which filter it was: alone on the
         wire, so that no reading is blamed for it."""
         return any(self._due(each) for each in self._hang_ups)
-
-    @property
-    def timeout(self) -> float:
-        """Seconds within which an answer is expected now."""
-        return self._timeout
 
     @property
     def complaint(self) -> str:
@@ -74,15 +69,15 @@ class SubscriptionRequests:
     ) -> dict[str, str]:
         self._asking = set(packet) if connection.is_open else set()
         try:
-            answers = await connection.subscribe(list(packet.items()), self._timeout)
+            answers = await connection.subscribe(list(packet.items()), self.timeout)
         except UplinkError as error:
             if connection.is_open:
                 self._asking = set()
-                self._timeout = min(LONGEST_TIMEOUT, self._timeout * 2)
+                self.timeout = min(LONGEST_TIMEOUT, self.timeout * 2)
                 self._refuse(packet, optional, error.message)
             raise
         self._asking = set()
-        self._timeout = FIRST_TIMEOUT
+        self.timeout = FIRST_TIMEOUT
         refused = {topic: explain(code).phrase for topic, code in zip(packet, answers, strict=True) if code >= REFUSED}
         for topic in packet:
             if topic not in refused:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from gatepost.agent.core.topic_filter import TopicFilter
 from gatepost.agent.settings.topic_templates import DEFAULTS
-from gatepost.agent.uplink.mqtt.codec import check_topic
 
 _OPEN = re.compile(r"\{device\}|\{metric\}")
 
@@ -53,9 +52,6 @@ class BrokerTopics:
         for mark, name in names:
             text = text.replace(mark, _level(name))
         return text
-
-    def problem(self, topic: str) -> str | None:
-        return check_topic(topic)
 
     def is_own_reply(self, topic: str, device: str | None) -> bool:
         """Whether responses of a device (None = the gateway) may go to this topic: on or below the one for responses,

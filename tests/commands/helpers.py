@@ -79,8 +79,8 @@ class Actions:
         if name.startswith("_"):
             raise AttributeError(name)
 
-        async def action(*args: Any, **given: Any) -> dict[str, Any]:
-            self.done.append((name, {"args": args} | given if args else given))
+        async def action(**given: Any) -> dict[str, Any]:
+            self.done.append((name, given))
             return {"did": name}
 
         return action

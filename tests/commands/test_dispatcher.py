@@ -335,13 +335,13 @@ async def test_a_large_result_is_answered_whole_and_kept_short(office: Office) -
 async def test_the_gateways_own_commands(office: Office) -> None:
     asked = [
         ({"command": "ping"}, ("ping", {})),
-        ({"command": "set_log_level", "level": "debug"}, ("set_log_level", {"args": ("debug",)})),
-        ({"command": "disconnect_broker", "broker": "hospital"}, ("disconnect_broker", {"args": ("hospital",)})),
+        ({"command": "set_log_level", "level": "debug"}, ("set_log_level", {"level": "debug"})),
+        ({"command": "disconnect_broker", "broker": "hospital"}, ("disconnect_broker", {"broker": "hospital"})),
         (
             {"command": "resend", "from": "2026-11-20T10:30:00Z", "to": "2026-11-20T10:30:01Z"},
-            ("resend", {"args": (office.clock.wall, office.clock.wall + 1_000_000, None)}),
+            ("resend", {"since": office.clock.wall, "until": office.clock.wall + 1_000_000, "device": None}),
         ),
-        ({"command": "assign_patient", "device": "x", "patient": None}, ("assign_patient", {"args": ("x", None)})),
+        ({"command": "assign_patient", **(one := {"device": "x", "patient": None})}, ("assign_patient", one)),
     ]
     for body, expected in asked:
         response = await office.ask(body, target=None)

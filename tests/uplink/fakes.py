@@ -263,7 +263,7 @@ class Rig:
         self.session.send_pending()
 
     async def send(self, topic: str, payload: bytes, qos: int, retain: bool, properties: bytes, timeout: float) -> int:
-        return await self.session.send([WireMessage(topic.encode(), payload, qos, retain, properties)], timeout)
+        return await self.session.control.send([WireMessage(topic.encode(), payload, qos, retain, properties)], timeout)
 
     def drop(self) -> tuple[int | None, bool]:
         """The connection ends: what the session says was first in flight, and whether alone."""

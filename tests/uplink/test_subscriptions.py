@@ -154,7 +154,7 @@ async def test_an_unanswered_subscription_gets_more_time_each_time(
         broker.on[SUBSCRIBE] = lambda peer, command, body: broker.order.append("subscribe")
         await gw.apply(a=broker.settings())
         requests = gw.uplink()._tasks.requests
-        requests._timeout = 0.05
+        requests.timeout = 0.05
         await until(lambda: requests.timeout >= 0.4)
         assert COMMANDS in gw.uplink().as_dict()["refused_topics"]
         broker.on[SUBSCRIBE] = broker._subscribe
