@@ -73,12 +73,7 @@ def restore_backup(
 
 
 def _restore(
-    file: Path,
-    config: Path,
-    load: Load,
-    gateway: str | None,
-    unit: Path | None,
-    may_replace: Callable[[Path], bool],
+    file: Path, config: Path, load: Load, gateway: str | None, unit: Path | None, may_replace: Callable[[Path], bool]
 ) -> RestoredGateway:
     usual = load(config, None).state_dir
     own = usual.absolute() if config.exists() else None

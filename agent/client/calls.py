@@ -9,15 +9,7 @@ from typing import Any
 import orjson
 
 from gatepost.agent.core.views import BrokerView, DeviceView
-from gatepost.client.answers import (
-    BrokersAnswer,
-    DevicesAnswer,
-    Json,
-    ReadingDict,
-    ReadingPage,
-    ResponseDict,
-    page,
-)
+from gatepost.client.answers import BrokersAnswer, DevicesAnswer, Json, ReadingDict, ReadingPage, ResponseDict, page
 from gatepost.client.methods import StreamCall, stream, verb
 from gatepost.client.service_calls import ServiceCalls
 from gatepost.client.wire import CHANGE_TIME, V1, ApiCall, get, part

@@ -88,12 +88,7 @@ class DeviceSession:
             name, clock, self._series, self.queue, self.counters, self.health, log, deferred
         )
         events = LinkEvents(
-            self.pipeline.chunk,
-            self._on_lost,
-            self._on_waiting,
-            self.health.update_status,
-            memory,
-            self._on_presence,
+            self.pipeline.chunk, self._on_lost, self._on_waiting, self.health.update_status, memory, self._on_presence
         )
         self._link = connect(device, driver, events)
         self.recorder = DeviceRecorder(clock.monotonic, self._on_recording)

@@ -56,11 +56,7 @@ def pace(every: float, how: str, thresholds: ThresholdWatch, report: Report) -> 
 class EveryReading:
     """Schedule without condensing."""
 
-    __slots__ = (
-        "_report",
-        "_thresholds",
-        "plain",
-    )
+    __slots__ = ("_report", "_thresholds", "plain")
 
     def __init__(self, thresholds: ThresholdWatch, report: Report) -> None:
         self._thresholds = thresholds

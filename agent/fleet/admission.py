@@ -53,11 +53,7 @@ class DocumentAdmission:
     `ask_again` is called once they are judged."""
 
     def __init__(
-        self,
-        current: CurrentSettings,
-        reports: DesiredReports,
-        validation: SettingsValidation,
-        clock: Clock,
+        self, current: CurrentSettings, reports: DesiredReports, validation: SettingsValidation, clock: Clock
     ) -> None:
         self.waiting: AdmittedDocument | None = None
         self.ask_again: Callable[[], None] = lambda: None

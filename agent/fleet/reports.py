@@ -14,13 +14,7 @@ from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.errors import StoreError, UplinkError
 from gatepost.agent.core.token_bucket import TokenBucket
 from gatepost.agent.fleet.document import DesiredDocument
-from gatepost.agent.fleet.record import (
-    DesiredReport,
-    DesiredStatus,
-    FleetRecord,
-    read_record,
-    write_record,
-)
+from gatepost.agent.fleet.record import DesiredReport, DesiredStatus, FleetRecord, read_record, write_record
 from gatepost.agent.fleet.validation import Problems
 from gatepost.agent.settings.problem import told_problems
 

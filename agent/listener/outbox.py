@@ -6,12 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from gatepost.agent.core.errors import DeviceOffline
-from gatepost.agent.listener.client_sessions import (
-    MOST_COMMANDS,
-    ClientSession,
-    ClientSessions,
-    OutgoingMessage,
-)
+from gatepost.agent.listener.client_sessions import MOST_COMMANDS, ClientSession, ClientSessions, OutgoingMessage
 from gatepost.agent.listener.subscriptions import granted
 
 BROADCAST_LIFE = 60.0  # seconds

@@ -120,11 +120,7 @@ class SettingsLoader(NamedTuple):
 
 
 def load(
-    path: Path,
-    env: Mapping[str, str],
-    registry: Registry,
-    own_drops: Path | None = None,
-    edit: DropEdit | None = None,
+    path: Path, env: Mapping[str, str], registry: Registry, own_drops: Path | None = None, edit: DropEdit | None = None
 ) -> LoadedSettings:
     """Reads the main file, `conf.d/*.yaml` beside it, the agent's own drops, and the environment.
 

@@ -79,8 +79,7 @@ class StoreSettings(_Section, frozen=True):
     commit_interval: Annotated[
         Seconds,
         Meta(
-            le=60,
-            description="at most one commit in this time; a reading after quiet and an urgent one commit at once",
+            le=60, description="at most one commit in this time; a reading after quiet and an urgent one commit at once"
         ),
     ] = 1.0
     keep: Annotated[Seconds, Meta(description="how long history is kept after every broker has it")] = 7 * 86400.0
@@ -315,8 +314,7 @@ class BluetoothSettings(_Section, frozen=True):
         int, Meta(ge=1, le=64, description="connections that one adapter holds; CSR chips hold 5, Broadcom 7")
     ] = 5
     turn: Annotated[
-        Seconds,
-        Meta(description="how long a device that streams keeps its connection while others wait for one"),
+        Seconds, Meta(description="how long a device that streams keeps its connection while others wait for one")
     ] = 60.0
 
 

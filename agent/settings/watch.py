@@ -48,11 +48,7 @@ class SettingsWatcher:
     """
 
     def __init__(
-        self,
-        paths: Iterable[Path],
-        since: Signature | None = None,
-        *,
-        sleep: Callable[[float], bool] | None = None,
+        self, paths: Iterable[Path], since: Signature | None = None, *, sleep: Callable[[float], bool] | None = None
     ) -> None:
         self._sleep = sleep
         self._changing = threading.Lock()

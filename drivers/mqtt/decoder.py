@@ -66,11 +66,7 @@ class RefusedPayload(Exception):
 class MqttDecoder:
     """One message at a time. `faults` counts refusals by their key."""
 
-    __slots__ = (
-        "_kinds",
-        "_streams",
-        "faults",
-    )
+    __slots__ = ("_kinds", "_streams", "faults")
 
     def __init__(self, options: MqttOptions) -> None:
         self.faults = Faults()

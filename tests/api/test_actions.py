@@ -9,13 +9,7 @@ from gatepost.agent.gateway_commands import GatewayCommands
 @pytest.fixture
 def commands(app):
     return GatewayCommands(
-        devices=app.devices,
-        brokers=app.brokers,
-        store=app.store,
-        applier=app,
-        editor=app.editor,
-        report=app,
-        logs=None,
+        devices=app.devices, brokers=app.brokers, store=app.store, applier=app, editor=app.editor, report=app, logs=None
     )
 
 

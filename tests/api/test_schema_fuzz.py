@@ -43,11 +43,7 @@ class Agent:
         self.url = f"http://127.0.0.1:{free_port()}"
         self._config = written(
             folder,
-            api={
-                "socket": str(folder / "api.sock"),
-                "listen": self.url.removeprefix("http://"),
-                "rate_limit": 0,
-            },
+            api={"socket": str(folder / "api.sock"), "listen": self.url.removeprefix("http://"), "rate_limit": 0},
             devices={"bench": {"driver": "lines", "port": str(folder / "nowhere")}},
         )
         self._ready = threading.Event()
@@ -78,12 +74,7 @@ def agent():
 
 
 @api.parametrize()
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_answers_are_as_told(agent, case):
     answer = case.call(base_url=agent.url, headers=agent.headers, timeout=60)
     checks = [check for check in CHECKED if answer.status_code != UNREACHABLE or check.__name__ != "not_a_server_error"]

@@ -45,7 +45,7 @@ async def test_every_kind_of_event(app, server):
         app.store.event("settings-applied", {"changed": ["devices.cuff-3"]})
         kinds = [(await said(socket))["event"] for _ in range(6)]
         assert kinds == [
-            *("broker.status", "message", "command", "device.connected", "device.disconnected", "settings"),
+            *("broker.status", "message", "command", "device.connected", "device.disconnected", "settings")
         ]
 
 

@@ -69,11 +69,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         await stack.enter_async_context(PtyTwin(heart, tmp_path / "heart"))
         devices = {
             "probe": lines(
-                tmp_path / "probe",
-                patient="P-1",
-                label="Thermometer 1",
-                room="Bed 4",
-                thresholds={"t": {"max": 50}},
+                tmp_path / "probe", patient="P-1", label="Thermometer 1", room="Bed 4", thresholds={"t": {"max": 50}}
             ),
             "heart": {"driver": "lines", "port": str(tmp_path / "heart"), "label": "ECG", "options": WAVE},
         }

@@ -64,10 +64,7 @@ def crowded(agent, settings, place):
     agent.lose("oximeter-1", 5, "queue-full")
     agent.refuse("lab", 0x99, "the payload format is invalid, said the broker")
     good = SETTINGS.replace("STATE", str(place))
-    return {
-        "SETTINGS": settings(good),
-        "BROKEN": settings(good.replace("port:", "prt:"), "broken.yaml"),
-    }
+    return {"SETTINGS": settings(good), "BROKEN": settings(good.replace("port:", "prt:"), "broken.yaml")}
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)

@@ -149,11 +149,7 @@ async def _box(
 
 
 async def _fault(
-    node: NatsNode,
-    fleet: Listener,
-    boxes: dict[str, tuple[Agent, Lines]],
-    signer: FleetSigner,
-    version: int,
+    node: NatsNode, fleet: Listener, boxes: dict[str, tuple[Agent, Lines]], signer: FleetSigner, version: int
 ) -> list[str]:
     """Kill a node; the agents deliver again, obey a command and take a document; then the node is back."""
     wrong = []

@@ -302,10 +302,7 @@ async def test_read_now_says_why_there_is_no_value_and_takes_no_waveform_for_it(
 
 async def test_two_orders_at_a_time_both_hold(bench: Bench):
     await bench.online()
-    await asyncio.gather(
-        bench.execute("d", "set_interval", {"interval": 7}),
-        bench.execute("d", "stop_monitoring", {}),
-    )
+    await asyncio.gather(bench.execute("d", "set_interval", {"interval": 7}), bench.execute("d", "stop_monitoring", {}))
     assert bench.view()["desired"] == {"monitoring": False, "interval": 7.0}
 
 

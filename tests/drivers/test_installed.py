@@ -41,10 +41,7 @@ def test_the_first_of_a_name_on_the_path_counts(tmp_path):
     (tmp_path / "b" / "else.egg-info" / "PKG-INFO").write_text("Name: else\nVersion: 3.1\n")
     path = [str(tmp_path / "a"), str(tmp_path / "none"), str(tmp_path / "b")]
     found = entry_points("g", path)
-    assert {name: load() for name, load in found.items()} == {
-        "One": json.loads,
-        "three": json.decoder.JSONDecoder,
-    }
+    assert {name: load() for name, load in found.items()} == {"One": json.loads, "three": json.decoder.JSONDecoder}
     assert (version("my-pack", path), version("else", path)) == ("1.0", "3.1")
 
 

@@ -34,10 +34,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         "gateway": ["*"],
     }
     async with running(Mosquitto(folder / "m")) as broker, twin(folder / "tty") as (device, _):
-        devices = {
-            "probe": lines(folder / "tty"),
-            "locked": lines(folder / "nowhere", token="open sesame"),
-        }
+        devices = {"probe": lines(folder / "tty"), "locked": lines(folder / "nowhere", token="open sesame")}
         settings = settings_for(folder, broker.url, devices, commands={"allow": allow, "respond_to": ["answers/#"]})
         async with listening(broker.url) as there, agent(folder, settings) as one:
             await one.device("probe", "online")

@@ -82,14 +82,7 @@ def packets(version: int) -> st.SearchStrategy[MqttPacket]:
         properties(CONNECT, version),
     )
     publish = st.builds(PublishPacket, TOPIC, OCTETS, st.just(0), st.just(0), st.booleans()) | st.builds(
-        PublishPacket,
-        TOPIC,
-        OCTETS,
-        st.integers(1, 2),
-        IDS,
-        st.booleans(),
-        st.booleans(),
-        properties(PUBLISH, version),
+        PublishPacket, TOPIC, OCTETS, st.integers(1, 2), IDS, st.booleans(), st.booleans(), properties(PUBLISH, version)
     )
     acks = st.one_of(*(st.builds(AckPacket, st.just(kind), IDS, code, properties(kind, version)) for kind in ACKS))
     options = st.integers(0, 2) if not five else st.sampled_from([0, 1, 2, 4, 9, 0x12, 0x2E])
@@ -104,11 +97,7 @@ def packets(version: int) -> st.SearchStrategy[MqttPacket]:
         UnsubscribePacket, IDS, st.lists(filters, min_size=1, max_size=4), properties(UNSUBSCRIBE, version)
     )
     codes = st.builds(
-        CodesPacket,
-        st.just(SUBACK),
-        IDS,
-        st.lists(st.integers(0, 255), max_size=4),
-        properties(SUBACK, version),
+        CodesPacket, st.just(SUBACK), IDS, st.lists(st.integers(0, 255), max_size=4), properties(SUBACK, version)
     ) | st.builds(
         CodesPacket,
         st.just(UNSUBACK),

@@ -19,16 +19,7 @@ from gatepost.agent.listener.packets import (
     decode,
     encode,
 )
-from gatepost.agent.listener.properties import (
-    DISCONNECT,
-    PINGREQ,
-    PINGRESP,
-    PUBACK,
-    PUBCOMP,
-    PUBREC,
-    PUBREL,
-    SUBACK,
-)
+from gatepost.agent.listener.properties import DISCONNECT, PINGREQ, PINGRESP, PUBACK, PUBCOMP, PUBREC, PUBREL, SUBACK
 from gatepost.agent.listener.session import (
     MOST_OVERRUNS,
     ClientIntent,

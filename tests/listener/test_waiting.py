@@ -108,10 +108,7 @@ async def test_a_message_on_which_the_decoder_fails_is_refused_and_the_next_one_
     whole = MqttDecoder._reading
     monkeypatch.setattr(MqttDecoder, "_reading", fail)
     async with ListenerRig(tmp_path, {"plug-3": {}}) as rig, rig.client(version=MQTT_5) as client:
-        await client.send(
-            PublishPacket(TOPIC, b'{"bad": 1}', 1, 1),
-            PublishPacket(TOPIC, b'{"n": 2}', 1, 2),
-        )
+        await client.send(PublishPacket(TOPIC, b'{"bad": 1}', 1, 1), PublishPacket(TOPIC, b'{"n": 2}', 1, 2))
         first, second = await client.receive(), await client.receive()
         assert isinstance(first, AckPacket)
         assert (first.packet_id, first.properties) == (1, {"reason_string": "malformed"})

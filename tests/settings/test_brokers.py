@@ -136,10 +136,7 @@ def test_good_topics(read, topics):
             "1:75 bad-pattern brokers.a.options.systems.patient",
         ),
         ({"format": "thingsboard", "routes": "[{qos: 2}]"}, "w 1:68 no-effect brokers.a.routes.0.qos"),
-        (
-            {"format": "homeassistant", "topics": "{data: 'x/{device}'}"},
-            "w 1:70 format-limit brokers.a.topics.data",
-        ),
+        ({"format": "homeassistant", "topics": "{data: 'x/{device}'}"}, "w 1:70 format-limit brokers.a.topics.data"),
         (
             {"format": "scalar", "topics": "{data: 'x/{device}/{metric}'}", "options": "{payload: bare}"},
             "w 1:63 format-limit brokers.a.topics.data",

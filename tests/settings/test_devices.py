@@ -20,11 +20,7 @@ def device(rest: str, driver: str = "printer") -> str:
         (device("address: »AA-BB", "radio"), "bad-pattern devices.p.address", "AA:BB"),
         (device("port: »ttyUSB0"), "bad-port devices.p.port", "write /dev/ttyUSB0"),
         (device("port: »'sock://x:1'"), "bad-port devices.p.port", "did you mean socket://"),
-        (
-            device("port: »'spy:///dev/x?file=/etc/hosts'"),
-            "bad-port devices.p.port",
-            "for example socket://",
-        ),
+        (device("port: »'spy:///dev/x?file=/etc/hosts'"), "bad-port devices.p.port", "for example socket://"),
         (device("port: »'loop://?logging=debug'"), "bad-port devices.p.port", "takes no options; write loop://"),
         (device("port: »'socket://10.0.0.5'"), "bad-port devices.p.port", "expected socket://HOST:PORT"),
         (device("port: »'socket://10.0.0.5:70000'"), "bad-port devices.p.port", "expected socket://HOST:PORT"),
@@ -176,8 +172,7 @@ def test_a_driver_without_options_names_the_unknown_one(read):
 
 def test_options_of_a_drop_merge_with_those_of_the_main_file(read):
     loaded = read(
-        device("port: /dev/p, options: {format: csv}"),
-        {"10.yaml": "devices: {p: {options: {columns: [a], metrc: x}}}"},
+        device("port: /dev/p, options: {format: csv}"), {"10.yaml": "devices: {p: {options: {columns: [a], metrc: x}}}"}
     )
     assert told(loaded) == ["1:39 unknown-key devices.p.options.metrc"]
     assert loaded.problems[0].file.endswith("10.yaml")

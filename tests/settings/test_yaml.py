@@ -146,10 +146,7 @@ def test_numbers_that_are_not_what_they_look_like_are_errors(read, text, code):
 
 def test_ambiguous_numbers_as_text_keep_their_spelling_with_a_warning(read):
     loaded = read("gateway: {labels: {a: 0123, b: 12:30:00, c: 2024-01-01, d: 123}}")
-    assert told(loaded) == [
-        "w 1:23 ambiguous-number gateway.labels.a",
-        "w 1:32 ambiguous-number gateway.labels.b",
-    ]
+    assert told(loaded) == ["w 1:23 ambiguous-number gateway.labels.a", "w 1:32 ambiguous-number gateway.labels.b"]
     assert loaded.settings.gateway.labels == {"a": "0123", "b": "12:30:00", "c": "2024-01-01", "d": "123"}
 
 

@@ -56,12 +56,7 @@ class Authority:
         return cert_path, key_path
 
     def _build(
-        self,
-        subject: x509.Name,
-        key: ec.EllipticCurvePrivateKey,
-        ca: bool,
-        hosts: tuple[str, ...] = (),
-        days: int = 30,
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, ca: bool, hosts: tuple[str, ...] = (), days: int = 30
     ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
         builder = (

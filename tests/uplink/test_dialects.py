@@ -16,11 +16,7 @@ from gatepost.agent.settings.model import BatchSettings, BrokerSettings, RouteRu
 from gatepost.agent.uplink import broker_link, link_tasks
 from gatepost.agent.uplink.broker_addresses import BrokerAddresses
 from gatepost.agent.uplink.formats.interface import DeviceProfile
-from gatepost.agent.uplink.formats.sparkplug_payload import (
-    BOOLEAN,
-    SparkplugMetric,
-    encode_payload,
-)
+from gatepost.agent.uplink.formats.sparkplug_payload import BOOLEAN, SparkplugMetric, encode_payload
 from gatepost.agent.uplink.manager import BrokerManager
 from gatepost.drivers.reading import UNREAL
 from tests.support.waiting import until

@@ -99,10 +99,7 @@ async def test_without_the_right_to_the_wildcard_each_device_is_asked_for(gw: Ga
         await gw.apply(a=broker.settings())
         await until(lambda: [BROADCAST] in broker.asked)
         assert list(gw.uplink().as_dict()["refused_topics"]) == [BROADCAST]
-    assert broker.asked[:2] == [
-        [COMMANDS, BROADCAST, EVERY_DEVICE],
-        ["devices/d/commands", "devices/e/commands"],
-    ]
+    assert broker.asked[:2] == [[COMMANDS, BROADCAST, EVERY_DEVICE], ["devices/d/commands", "devices/e/commands"]]
 
 
 async def test_a_broker_that_hangs_up_on_a_subscription_keeps_the_readings_coming(

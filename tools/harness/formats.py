@@ -50,13 +50,7 @@ def renderer(name: str) -> MessageRenderer:
     list(payload_format.connected(START))
     fast = DevicesFormat("gw", lambda _: b"gw:0123abcd:", topics, 5) if name == catalogue.DEVICES else None
     made = MessageRenderer(
-        payload_format,
-        fast,
-        BrokerRoutes("b", [], {}),
-        lambda seq: f"gw:0123abcd:{seq}",
-        SystemClock(),
-        1,
-        None,
+        payload_format, fast, BrokerRoutes("b", [], {}), lambda seq: f"gw:0123abcd:{seq}", SystemClock(), 1, None
     )
     made.start(_Limits(), _properties)  # type: ignore[arg-type]
     return made

@@ -54,13 +54,7 @@ class Rig:
             raise
 
     def _build(
-        self,
-        kind: str,
-        devices: int,
-        tap: bool,
-        payload_format: str,
-        broker: dict[str, Any],
-        settings: dict[str, Any],
+        self, kind: str, devices: int, tap: bool, payload_format: str, broker: dict[str, Any], settings: dict[str, Any]
     ) -> None:
         enter = self._stack.enter_context
         self.mosquitto = enter(Mosquitto(self.folder, INFLIGHT))

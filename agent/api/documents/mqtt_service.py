@@ -6,12 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from msgspec import Struct
 
-from gatepost.agent.api.documents.message_service import (
-    Published,
-    publish,
-    subscribe,
-    unsubscribe,
-)
+from gatepost.agent.api.documents.message_service import Published, publish, subscribe, unsubscribe
 from gatepost.agent.api.handlers import messages
 from gatepost.agent.api.handlers.brokers import chosen_broker
 from gatepost.agent.api.http.router import ApiRequest, Route, operate, view

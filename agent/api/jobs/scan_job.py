@@ -39,13 +39,7 @@ class ScanJob:
     """One scan, from its start to its result."""
 
     def __init__(
-        self,
-        app: AgentInterface,
-        ident: int,
-        kind: ScanKind,
-        seconds: float,
-        options: list[str],
-        socket: Path,
+        self, app: AgentInterface, ident: int, kind: ScanKind, seconds: float, options: list[str], socket: Path
     ) -> None:
         self.state = "running"
         self.cancelled = False

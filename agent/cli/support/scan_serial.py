@@ -35,13 +35,7 @@ class ScanResult(NamedTuple):
 
 
 def run(
-    duration: str,
-    paths: list[str],
-    ask: bool,
-    name: str | None,
-    socket: Path | None,
-    config: Path | None,
-    json: bool,
+    duration: str, paths: list[str], ask: bool, name: str | None, socket: Path | None, config: Path | None, json: bool
 ) -> None:
     seconds = seconds_of(duration)
     known = configured(socket, config)

@@ -19,8 +19,7 @@ SCREEN = 70
 
 
 def drivers_verb(
-    name: Annotated[str | None, typer.Argument(help="Explain only this one.")] = None,
-    json: Json = False,
+    name: Annotated[str | None, typer.Argument(help="Explain only this one.")] = None, json: Json = False
 ) -> None:
     """List the installed drivers, or explain one.
 
@@ -90,12 +89,7 @@ def example(driver: type[Driver]) -> str:
 
 
 def _short(driver: type[Driver]) -> dict[str, Any]:
-    return {
-        "name": driver.name,
-        "title": driver.title,
-        "transport": driver.transport,
-        "metrics": list(driver.metrics),
-    }
+    return {"name": driver.name, "title": driver.title, "transport": driver.transport, "metrics": list(driver.metrics)}
 
 
 def _commands(driver: type[Driver]) -> list[Command]:

@@ -57,16 +57,14 @@ def export_verb(
         typer.Option("--stick", metavar="DIR", help="Instead of a file: what a broker is owed, for `gatepost import`."),
     ] = None,
     broker: Annotated[
-        str | None,
-        typer.Option("--broker", "-b", help="With --stick: whose backlog.", autocompletion=broker_names),
+        str | None, typer.Option("--broker", "-b", help="With --stick: whose backlog.", autocompletion=broker_names)
     ] = None,
     receiver: Annotated[
         str | None,
         typer.Option("--for", metavar="KEY", help="With --stick: encrypt for this public key, or that of a file."),
     ] = None,
     most: Annotated[
-        str | None,
-        typer.Option("--max-size", metavar="SIZE", help="With --stick: no more than that, such as 500MB."),
+        str | None, typer.Option("--max-size", metavar="SIZE", help="With --stick: no more than that, such as 500MB.")
     ] = None,
     socket: Socket = None,
     config: Config = None,

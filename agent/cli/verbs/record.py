@@ -22,8 +22,7 @@ def record_verb(
     device: Annotated[str, typer.Argument(help="`gatepost devices` lists them.", autocompletion=device_names)],
     file: Annotated[Path, typer.Argument(help="The file to write (JSON lines); it must not exist yet.")],
     duration: Annotated[
-        str | None,
-        typer.Option("--for", metavar="DURATION", help="How long, such as 30s; default: until Ctrl-C."),
+        str | None, typer.Option("--for", metavar="DURATION", help="How long, such as 30s; default: until Ctrl-C.")
     ] = None,
     socket: Socket = None,
     config: Config = None,

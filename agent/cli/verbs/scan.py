@@ -9,8 +9,7 @@ import typer
 from gatepost.agent.cli.support.agent_access import Config, Json, Socket, new
 
 Write = Annotated[
-    str | None,
-    typer.Option("--write", metavar="NAME", help="Write the drop as conf.d/NAME.yaml beside the settings."),
+    str | None, typer.Option("--write", metavar="NAME", help="Write the drop as conf.d/NAME.yaml beside the settings.")
 ]
 
 scan_verb = new(no_args_is_help=True)

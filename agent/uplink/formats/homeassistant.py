@@ -121,10 +121,7 @@ class HomeAssistantFormat(PayloadFormat):
             self._metrics[reading.device] = count + 1
         expiry = self._expire_after(reading.device)
         message = self.message(
-            reading,
-            orjson.dumps(reading.as_json()),
-            retain=self.context.options.retain,
-            expiry=expiry,
+            reading, orjson.dumps(reading.as_json()), retain=self.context.options.retain, expiry=expiry
         )
         return [*self._learn(reading), message]
 

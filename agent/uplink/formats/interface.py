@@ -164,20 +164,11 @@ EVENT_SCHEMA: dict[str, Any] = {"type": "object", "required": ["event"], "proper
 
 def contract_channels(topics: Mapping[str, str]) -> Iterable[FormatChannel]:
     """Statuses, events and commands of the contract (section 2)."""
-    yield FormatChannel(
-        "device_status", topics["device_status"], "send", "Status of a device", 1, True, schema=STATUS_SCHEMA
-    )
-    yield FormatChannel(
-        "gateway_status",
-        topics["gateway_status"],
-        "send",
-        "Status of the gateway",
-        1,
-        True,
-        JSON,
-        STATUS_SCHEMA,
-        will=True,
-    )
+    for key, title, will in (
+        ("device_status", "Status of a device", False),
+        ("gateway_status", "Status of the gateway", True),
+    ):
+        yield FormatChannel(key, topics[key], "send", title, 1, True, schema=STATUS_SCHEMA, will=will)
     yield FormatChannel("gateway_events", topics["gateway_events"], "send", "An event", 1, schema=EVENT_SCHEMA)
     for key, title in (("commands", "A command for a device"), ("gateway_commands", "A command for the gateway")):
         yield FormatChannel(key, topics[key], "receive", title, 1, schema=COMMAND_SCHEMA, command=True)

@@ -102,10 +102,9 @@ class SenmlOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Options of format `senml`."""
 
     encoding: Annotated[Literal["json", "cbor"], Described(description="how packs are written")] = "json"
-    base_name: Annotated[
-        str,
-        Described(pattern=BASE_NAME, description="begins each name; {gateway}, {device}"),
-    ] = "urn:gatepost:{gateway}:{device}:"
+    base_name: Annotated[str, Described(pattern=BASE_NAME, description="begins each name; {gateway}, {device}")] = (
+        "urn:gatepost:{gateway}:{device}:"
+    )
 
 
 class SenmlFormat(PayloadFormat):
@@ -170,10 +169,7 @@ class SenmlFormat(PayloadFormat):
         rate, scale, offset = members["rate_hz"], members.get("scale", 1.0), members.get("offset", 0.0)
         unit = _rule("", members.get("unit"))
         start = round(reading.time / 1e6 - (len(samples) - 1) / rate, 6)
-        head: dict[str, Any] = {
-            "bn": base + _name(f"{reading.metric}/{reading.channel}"),
-            "bt": start,
-        }
+        head: dict[str, Any] = {"bn": base + _name(f"{reading.metric}/{reading.channel}"), "bt": start}
         if unit is not None:
             head["bu"] = unit[0]
         step, shift = Decimal(repr(scale)), Decimal(repr(offset))

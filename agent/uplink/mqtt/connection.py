@@ -24,14 +24,7 @@ from gatepost.agent.uplink.mqtt.error_text import describe_end, explain_failure,
 from gatepost.agent.uplink.mqtt.gmqtt_client import first_values, make_client
 from gatepost.agent.uplink.mqtt.inbox import LONGEST_SHOWN, InboundMessage, MessageInbox
 from gatepost.agent.uplink.mqtt.keepalive import KeepaliveTimer
-from gatepost.agent.uplink.mqtt.publisher import (
-    FIRST_ID,
-    LAST_ID,
-    MAX_IN_FLIGHT,
-    MqttPublisher,
-    OnAck,
-    ignore_acks,
-)
+from gatepost.agent.uplink.mqtt.publisher import FIRST_ID, LAST_ID, MAX_IN_FLIGHT, MqttPublisher, OnAck, ignore_acks
 from gatepost.agent.uplink.mqtt.reason_codes import (
     MALFORMED,
     PACKET_TOO_LARGE,

@@ -25,8 +25,7 @@ class OmronOptions(RecordOptions, frozen=True, forbid_unknown_fields=True):
     """Options of `ble-omron`."""
 
     model: Annotated[
-        str,
-        Meta(max_length=64, description="the model, as HEM-7322T, or its name; empty: as the device tells"),
+        str, Meta(max_length=64, description="the model, as HEM-7322T, or its name; empty: as the device tells")
     ] = ""
     key: Annotated[
         str,

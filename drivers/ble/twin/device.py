@@ -228,10 +228,7 @@ class TwinDevice:
         services = [service.uuid for service in link.peripheral.services if service.uuid not in HIDDEN]
         known = self.objects.value(self.path, DEVICE, "UUIDs") or []
         self._resolved = True
-        changed = {
-            "UUIDs": Variant("as", sorted({*known, *services})),
-            "ServicesResolved": Variant("b", True),
-        }
+        changed = {"UUIDs": Variant("as", sorted({*known, *services})), "ServicesResolved": Variant("b", True)}
         self.objects.change(self.path, DEVICE, changed)
         self._gatt.resubscribe(link)
         self._battery(link)

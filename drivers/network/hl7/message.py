@@ -190,8 +190,5 @@ def encode_answer(message: ResultMessage, code: str, stamp: str) -> bytes:
     version = message.version if re.fullmatch(r"[0-9.]{1,8}", message.version) else "2.6"
     processing = message.processing if message.processing in ("P", "T", "D") else "P"
     control = re.sub(r"[^ -~]|[|^~\\&]", "", message.control_id)[:199]
-    lines = (
-        f"MSH|^~\\&|GATEPOST||||{stamp}||{kind}|{control}|{processing}|{version}",
-        f"MSA|{code}|{control}",
-    )
+    lines = (f"MSH|^~\\&|GATEPOST||||{stamp}||{kind}|{control}|{processing}|{version}", f"MSA|{code}|{control}")
     return b"\x0b" + "".join(line + "\r" for line in lines).encode("ascii") + b"\x1c\x0d"

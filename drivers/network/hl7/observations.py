@@ -105,13 +105,7 @@ def _place(item: Observation, number: int | None) -> str:
     return place if place and code is not None and (code == number or code in MEANINGS) else item.sub_id
 
 
-def _add(
-    groups: _Groups,
-    message: ResultMessage,
-    item: Observation,
-    names: Mapping[str, str],
-    places: Places,
-) -> None:
+def _add(groups: _Groups, message: ResultMessage, item: Observation, names: Mapping[str, str], places: Places) -> None:
     number, doubts = identify(item)
     vital = groups.vital_signs.get(item.code[0]) if item.code[2] in LOINC_SYSTEMS else None
     meaning = vital or _meaning(item, number, names)

@@ -7,14 +7,7 @@ from typing import NamedTuple
 
 from gatepost.drivers.ble.gatt.medfloat import MissingNumber
 from gatepost.drivers.network.intellivue import attributes as wave
-from gatepost.drivers.network.intellivue.codes import (
-    DOUBTS,
-    INVALID,
-    UNAVAILABLE,
-    curve_of,
-    unit_of,
-    unreal_flags,
-)
+from gatepost.drivers.network.intellivue.codes import DOUBTS, INVALID, UNAVAILABLE, curve_of, unit_of, unreal_flags
 from gatepost.drivers.network.intellivue.messages import Attributes, PollResult
 from gatepost.drivers.reading import BAD, GOOD, UNCERTAIN, Faults, Reading, Waveform
 from gatepost.drivers.waveforms import GAP, LOST

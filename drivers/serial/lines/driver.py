@@ -42,11 +42,7 @@ class LinesDecoder:
         self._split = LineSplitter(self.faults, options.max_line, ending)
         self._parse = _parser(options, self.faults)
         self._convert = compile_fields(
-            options.metric,
-            options.fields,
-            options.others == "keep",
-            options.device_time,
-            options.device_time_format,
+            options.metric, options.fields, options.others == "keep", options.device_time, options.device_time_format
         )
         as_it_is = not options.fields and options.others == "keep" and not options.device_time
         self._plain = plain_objects(options.metric) if as_it_is and reads_utf8(options) else None

@@ -38,8 +38,7 @@ class LinesOptions(DriverOptions, frozen=True, forbid_unknown_fields=True):
         default_factory=list
     )
     pattern: Annotated[
-        str,
-        Meta(description="regex: a regular expression with named groups, such as T=(?P<temperature>[-0-9.]+)"),
+        str, Meta(description="regex: a regular expression with named groups, such as T=(?P<temperature>[-0-9.]+)")
     ] = ""
     delimiter: Annotated[
         str | None,

@@ -9,12 +9,7 @@ from gatepost.drivers.network.intellivue import attributes as values
 from gatepost.drivers.network.intellivue import codes, requests
 from gatepost.drivers.network.intellivue.decoder import model_parts
 from gatepost.drivers.network.intellivue.frames import decode_frame, encode_frame, encode_payload
-from gatepost.drivers.network.intellivue.messages import (
-    ExportMessage,
-    OctetCursor,
-    PolledObject,
-    decode_message,
-)
+from gatepost.drivers.network.intellivue.messages import ExportMessage, OctetCursor, PolledObject, decode_message
 from gatepost.drivers.testing.vectors.gatt_fields import WORDS
 from gatepost.drivers.testing.vectors.kinds import Fields, Table
 

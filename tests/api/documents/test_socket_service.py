@@ -64,10 +64,7 @@ async def test_every_event(gateway):
             "mqtt:subscribe:success",
             {"status": "subscribed", "topic": "ward/+", "qos": 1},
         )
-        assert await client.ask("mqtt:subscriptions") == (
-            "mqtt:subscriptions:success",
-            [{"topic": "ward/+", "qos": 1}],
-        )
+        assert await client.ask("mqtt:subscriptions") == ("mqtt:subscriptions:success", [{"topic": "ward/+", "qos": 1}])
         await client.emit("mqtt:publish", {"topic": "ward/4", "payload": "hello"})
         told = dict([await client.heard(), await client.heard()])
         assert told["mqtt:publish:success"] == {"status": "published", "topic": "ward/4", "qos": 1, "retain": False}

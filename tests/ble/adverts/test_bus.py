@@ -54,10 +54,7 @@ async def test_all_broadcasters_at_once(bluez: TwinDaemon, links: BleLinks) -> N
         bluez.place(twin)
     await asyncio.wait_for(asyncio.gather(*(listener.link.open() for listener in listeners.values())), LIMIT)
     enough = {"mi-scale": 1, "mi-body-scale": 2, "ibeacon": 1}
-    await until(
-        lambda: all(len(one.readings) >= enough.get(name, 3) for name, one in listeners.items()),
-        LIMIT,
-    )
+    await until(lambda: all(len(one.readings) >= enough.get(name, 3) for name, one in listeners.items()), LIMIT)
     for name, one in listeners.items():
         assert one.decoder.faults.counts == {}, name
     assert bluez.adapter.discovering

@@ -163,11 +163,7 @@ def test_the_twin_answers_commands_and_its_traffic_is_decoded() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "payload"),
-    [
-        ("a/{device}/json", '{"t": 1, "token": "%s"}'),
-        ("a/k", "t=1 token=%s"),
-        ("data", '{"t": 1, "token": "%s"}'),
-    ],
+    [("a/{device}/json", '{"t": 1, "token": "%s"}'), ("a/k", "t=1 token=%s"), ("data", '{"t": 1, "token": "%s"}')],
 )
 def test_a_token_is_judged_and_goes_no_further(kind: str, payload: str) -> None:
     decoder = made().decoder()

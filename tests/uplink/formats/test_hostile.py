@@ -11,12 +11,7 @@ from hypothesis import strategies as st
 
 from gatepost.agent.uplink.format_kit import make
 from gatepost.agent.uplink.formats.catalogue import BUILT_IN, load
-from gatepost.agent.uplink.formats.interface import (
-    DeviceProfile,
-    IncomingCommand,
-    OutgoingMessage,
-    PayloadFormat,
-)
+from gatepost.agent.uplink.formats.interface import DeviceProfile, IncomingCommand, OutgoingMessage, PayloadFormat
 from gatepost.agent.uplink.formats.sparkplug_payload import (
     BOOLEAN,
     DOUBLE,

@@ -297,8 +297,7 @@ def test_a_device_time_that_is_no_instant_of_fhir_stands_in_the_note(told: str, 
 
 
 @pytest.mark.parametrize(
-    ("metric", "members"),
-    [("respiration", {"channel": "respiration", **WAVE}), ("temperature", {"temperature": 4.5})],
+    ("metric", "members"), [("respiration", {"channel": "respiration", **WAVE}), ("temperature", {"temperature": 4.5})]
 )
 def test_an_own_code_names_metric_and_value(metric: str, members: dict[str, Any]) -> None:
     [entry] = observations(reading(metric, **members))

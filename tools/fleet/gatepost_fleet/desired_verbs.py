@@ -58,11 +58,7 @@ def make_key(
 
 @desired.command("publish")
 def publish(
-    file: StatePath,
-    gateway: Gateways,
-    force: Force = False,
-    config: Config = DEFAULT_CONFIG,
-    as_json: AsJson = False,
+    file: StatePath, gateway: Gateways, force: Force = False, config: Config = DEFAULT_CONFIG, as_json: AsJson = False
 ) -> None:
     """Send gateways a desired state at once, without waves.
 

@@ -113,10 +113,7 @@ async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
 
 
 @app.command()
-def status(
-    config: Config = DEFAULT_CONFIG,
-    as_json: AsJson = False,
-) -> None:
+def status(config: Config = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Show every gateway and its state.
 
     When it was last heard, its missing readings, its desired and reported state.

@@ -48,11 +48,7 @@ class HealthTwin(TwinPeripheral):
             TwinCharacteristic(0x2A27, "read", b"A"),
             TwinCharacteristic(0x2A50, "read", struct.pack("<BHHH", 1, vendor, product, 0x0100)),
         ]
-        return (
-            TwinService(0x180A, identity),
-            TwinService(0x180F, [self._level]),
-            TwinService(0x1805, [self._time]),
-        )
+        return (TwinService(0x180A, identity), TwinService(0x180F, [self._level]), TwinService(0x1805, [self._time]))
 
     # -- its clock
 
