@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 
 from gatepost.agent.core.errors import SettingsWrong
+from gatepost.agent.settings.secret import PUBLIC_KEY_HINT, public_key
 from gatepost.drivers.extras import install_extra
 
 EVERY_GATEWAY = "*"  # the target of a broadcast
 INSTALL = install_extra("signing")
-KEY_HINT = "the 32 octets of an Ed25519 public key in base64"
 
 
 def signed_octets(target: str, topic: str, canonical: bytes) -> bytes:
@@ -30,6 +28,8 @@ def is_signed(algorithm: str, key: str, octets: bytes, signature: str) -> bool:
     if algorithm == "hmac-sha256":
         return hmac.compare_digest(sign(key, octets).encode(), signature.encode("utf-8", "replace"))
     public = public_key(key)
+    if public is None:
+        raise SettingsWrong("commands.signing.key is not an Ed25519 public key", PUBLIC_KEY_HINT)
     try:
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -42,14 +42,3 @@ def is_signed(algorithm: str, key: str, octets: bytes, signature: str) -> bool:
     except (ValueError, InvalidSignature):
         return False
     return True
-
-
-def public_key(text: str) -> bytes:
-    """The 32 octets of a public key; raises SettingsWrong."""
-    try:
-        key = base64.b64decode(text.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if len(key) != 32:
-        raise SettingsWrong("commands.signing.key is not an Ed25519 public key", KEY_HINT)
-    return key

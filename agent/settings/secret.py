@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import stat
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,16 @@ from gatepost.agent.settings.yaml.nodes import HALF
 MISSING = "secret-missing"
 MAX_BYTES = 65536
 HIDDEN = "***"
+PUBLIC_KEY_HINT = "the 32 octets of an Ed25519 public key in base64"
+
+
+def public_key(text: str) -> bytes | None:
+    """The 32 octets of an Ed25519 public key; None where it is none."""
+    try:
+        key = base64.b64decode(text.strip(), validate=True)
+    except ValueError:
+        return None
+    return key if len(key) == 32 else None
 
 
 def resolve_secret(secret: Secret | None, environ: Mapping[str, str]) -> str | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
@@ -15,6 +13,7 @@ from gatepost.agent.core.command_names import DeviceCommandName, GatewayCommandN
 from gatepost.agent.core.topic_filter import is_filter
 from gatepost.agent.settings.model import is_loopback, split_address
 from gatepost.agent.settings.problem import Origin, Path, ProblemReport, closest, listed, quoted, suggestion
+from gatepost.agent.settings.secret import PUBLIC_KEY_HINT, public_key
 from gatepost.agent.settings.validator import SettingsValidator
 from gatepost.drivers.extras import install_extra
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 LONGEST_SOCKET = 100  # octets: sun_path has 108, and a socket is made under a longer name before it is renamed
 SIGNING_KEY = ("commands", "signing", "key")
-KEY_OCTETS = 32
-KEY_HINT = "the 32 octets of an Ed25519 public key in base64"
 
 
 class RuleContext:
@@ -70,6 +67,10 @@ class RuleContext:
         if name not in known and (near or self.whole):
             hint = f"did you mean {near}?" if near else f"configured: {listed(known)}"
             self.error(path, "unknown-broker", f"there is no broker {quoted(name)}", hint)
+
+    def check_public_key(self, path: Path, text: str) -> None:
+        if public_key(text) is None:
+            self.error(path, "bad-key", "not an Ed25519 public key", PUBLIC_KEY_HINT)
 
 
 def check_secrets_written(rules: RuleContext) -> None:
@@ -176,15 +177,8 @@ def check_commands(rules: RuleContext) -> None:
         if find_spec("cryptography") is None:
             rules.error(path, "not-installed", "needs the library cryptography", install_extra("signing"))
         key = signing.get("key")
-        if isinstance(key, str) and not is_public_key(key):
-            rules.error(SIGNING_KEY, "bad-key", "not an Ed25519 public key", KEY_HINT)
-
-
-def is_public_key(text: str) -> bool:
-    try:
-        return len(base64.b64decode(text.strip(), validate=True)) == KEY_OCTETS
-    except (binascii.Error, ValueError):
-        return False
+        if isinstance(key, str):
+            rules.check_public_key(SIGNING_KEY, key)
 
 
 def _named(rules: RuleContext, device: str, command: str) -> bool:

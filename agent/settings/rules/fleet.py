@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from gatepost.agent.settings.allowed_keys import NAMED, NEVER, is_forbidden, levels_of
 from gatepost.agent.settings.model import Settings
 from gatepost.agent.settings.problem import listed, quoted, suggestion
-from gatepost.agent.settings.rules.base import KEY_HINT, RuleContext, is_public_key
+from gatepost.agent.settings.rules.base import RuleContext
 from gatepost.drivers.extras import install_extra
 
 
@@ -49,8 +49,8 @@ def _check_keys(rules: RuleContext, keys: list[dict[str, str]]) -> None:
             rules.error((*path, "id"), "same-key", f"the key {quoted(name)} stands here twice", "keep one")
         if name is not None:
             seen.add(name)
-        if public is not None and not is_public_key(public):
-            rules.error((*path, "ed25519"), "bad-key", "not an Ed25519 public key", KEY_HINT)
+        if public is not None:
+            rules.check_public_key((*path, "ed25519"), public)
 
 
 def _check_pattern(rules: RuleContext, index: int, pattern: str) -> None:
