@@ -76,7 +76,7 @@ class Authenticator:
             self._pace(f"open {address}")
             raise
         if credentials is not None:
-            principal, name = await self._bearer(credentials, address)
+            principal, name, _ = await self._judge(credentials, address)
         else:
             session = self.session(scope)
             if session is None or (b"sec-fetch-site", b"cross-site") in scope["headers"]:
@@ -121,10 +121,6 @@ class Authenticator:
             return SignedIn(token.as_principal(), token.id, text)
         topics = ((), ()) if found.role == "viewer" else (EVERY_TOPIC, EVERY_TOPIC)
         return SignedIn(Principal("browser", found.role, *topics), None, "")
-
-    async def _bearer(self, credentials: str, address: str) -> tuple[Principal, str]:
-        principal, name, _ = await self._judge(credentials, address)
-        return principal, name
 
     async def _judge(self, credentials: str, address: str) -> tuple[Principal, str, str | None]:
         found: tuple[Principal, str, str | None]

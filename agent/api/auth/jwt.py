@@ -56,9 +56,7 @@ class JwtJudge:
             )
         except jwt.ExpiredSignatureError:  # told only once the signature held
             raise Unauthenticated("this token has expired", HINT, "token-expired") from None
-        except jwt.PyJWTError:
-            raise Unauthenticated(WRONG, HINT) from None
-        except (TypeError, ValueError, RecursionError):
+        except (jwt.PyJWTError, TypeError, ValueError, RecursionError):
             raise Unauthenticated(WRONG, HINT) from None
         role = role_in(claims, settings.role_claim)
         if role is None:

@@ -53,9 +53,7 @@ class BoundedH11Protocol(H11Protocol):
         if self._too_many():
             transport.write(FULL)
             transport.close()
-            self._wait(self._limits.patience)  # or it is closed for who does not read
-            return
-        self._wait(self._limits.patience)
+        self._wait(self._limits.patience)  # also for whoever does not read that there are too many
 
     def data_received(self, data: bytes) -> None:
         asked = self.cycle

@@ -99,10 +99,8 @@ class Broadcaster:
         """Raises Unavailable, TooMany when there is no room for one more."""
         if len(self._clients) >= MOST:
             raise Unavailable(f"there are {MOST} WebSocket clients already", "try again later")
-        if (
-            sum(client.principal.name == principal.name and client.address == address for client in self._clients)
-            >= OF_ONE
-        ):
+        mine = (principal.name, address)
+        if sum((client.principal.name, client.address) == mine for client in self._clients) >= OF_ONE:
             raise TooMany(f"{OF_ONE} WebSockets are open for you already", "close some", self.patience.ping)
 
     def room_for(self, octets: int) -> bool:
