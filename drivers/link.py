@@ -55,10 +55,6 @@ class LinkMemory(Protocol):
     async def keep(self, state: Any) -> None: ...
 
 
-def _nobody(status: str, key: str, message: str) -> None:
-    return None
-
-
 class LinkEvents(NamedTuple):
     """Callbacks of a link, called on the event loop between `open` and `close`, and its memory."""
 
@@ -67,7 +63,7 @@ class LinkEvents(NamedTuple):
     waiting: Callable[[str, str, str], None]  # while `open` waits: a stable key, a sentence, a hint
     known: Callable[[dict[str, Any]], None]  # parts of the device's status: signal_strength (dBm), battery (%)
     memory: LinkMemory | None = None
-    presence: Callable[[str, str, str], None] = _nobody  # online, offline or error, a key and a sentence: see below
+    presence: Callable[[str, str, str], None] = lambda *_: None  # online, offline or error, key, sentence: see below
 
 
 class Link(Protocol):

@@ -46,7 +46,8 @@ def configured(found: msgspec.Struct, registry: Registry) -> dict[str, Any]:
         if found.patient is not None:
             settings["patient"] = HIDDEN
         if options := settings.get("options"):
-            secret = secret_words(found.options, _options_type(found.driver, registry))
+            kind = registry.get(found.driver).options_type if found.driver in registry else msgspec.Struct
+            secret = secret_words(found.options, kind)
             settings["options"] = {name: HIDDEN if name in secret else value for name, value in options.items()}
     return settings
 
@@ -63,10 +64,6 @@ def shown_drop(settings: Mapping[str, Any]) -> dict[str, Any]:
         else value
         for name, value in settings.items()
     }
-
-
-def _options_type(driver: str, registry: Registry) -> type[msgspec.Struct]:
-    return registry.get(driver).options_type if driver in registry else msgspec.Struct
 
 
 def _plain(value: Any, kind: Any) -> Any:

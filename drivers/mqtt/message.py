@@ -9,10 +9,6 @@ import msgspec
 import orjson
 
 
-def _no_token(device: str, text: str) -> bool:
-    return False
-
-
 def without_token(payload: bytes) -> bytes:
     """For a recording: the members of JSON objects without `token`; nothing of a text that may hold one."""
     if b"token" not in payload:
@@ -44,7 +40,7 @@ class MqttMessage(msgspec.Struct, gc=False):
     payload: bytes
     device: str = ""
     captures: Mapping[str, str] = {}
-    holds_token: Callable[[str, str], bool] = _no_token
+    holds_token: Callable[[str, str], bool] = lambda *_: False
     refusal: str = ""
     status: tuple[str, str] | None = None
     response: dict[str, Any] | None = None

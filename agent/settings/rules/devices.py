@@ -43,7 +43,8 @@ def check_devices(rules: RuleContext, written: dict[str, MapNode]) -> None:
     for name, device in rules.section("devices").items():
         path = ("devices", name)
         _check_driver(rules, path, device, written.get(name))
-        _check_stopbits(rules, path, device)
+        if device.get("stopbits") not in (None, 1, 1.5, 2):
+            rules.error((*path, "stopbits"), "bad-choice", "expected 1, 1.5 or 2", "")
         _check_brokers(rules, path, device)
         _check_thresholds(rules, path)
         _check_patient(rules, path, device)
@@ -162,11 +163,6 @@ def _check_transport(rules: RuleContext, path: Path, device: dict[str, Any], tra
         if key in device:
             message = f"{key} does not apply to a {transport} device"
             rules.warn((*path, key), "no-effect", message, "remove it")
-
-
-def _check_stopbits(rules: RuleContext, path: Path, device: dict[str, Any]) -> None:
-    if device.get("stopbits") not in (None, 1, 1.5, 2):
-        rules.error((*path, "stopbits"), "bad-choice", "expected 1, 1.5 or 2", "")
 
 
 def _check_brokers(rules: RuleContext, path: Path, device: dict[str, Any]) -> None:

@@ -42,12 +42,9 @@ def _item(data: bytes, at: int, depth: int) -> tuple[Any, int]:
                 items.append(item)
             if major == 4:
                 return items, at
-            return {key: value for key, value in zip(items[::2], items[1::2], strict=True) if _is_key(key)}, at
+            pairs = zip(items[::2], items[1::2], strict=True)
+            return {key: value for key, value in pairs if isinstance(key, int | str)}, at
     raise FrameError("unsupported")
-
-
-def _is_key(key: Any) -> bool:
-    return isinstance(key, (int, str))
 
 
 def _argument(data: bytes, at: int, detail: int) -> tuple[int, int]:

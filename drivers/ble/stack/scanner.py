@@ -164,7 +164,8 @@ class AdvertScanner:
                 failure = error
             except Exception as error:
                 failure = explain(self.adapter, error)
-            self._tell_failure(failure)
+            for listener in tuple(self._listeners.values()):
+                listener.failed(failure)
             with contextlib.suppress(TimeoutError):  # what the daemon tells ends the pause, one more listener does not
                 async with asyncio.timeout(self._retry.next()):
                     await self._news.wait()
@@ -240,10 +241,6 @@ class AdvertScanner:
             hint = "does another program scan? If it goes on, unplug and replug the adapter"
             return LinkFailed(Reason.SCAN, f"{self.adapter} cannot scan: {failure.message}", hint)
         return failure
-
-    def _tell_failure(self, failure: LinkFailed) -> None:
-        for listener in tuple(self._listeners.values()):
-            listener.failed(failure)
 
     # -- what is heard
 
