@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from gatepost.agent.core.clock import rfc3339
 from gatepost.agent.store import queries, zone_map
 from gatepost.agent.store.ranges import FOREVER
 from tests.store.conftest import GOOD
@@ -185,13 +186,7 @@ async def test_the_oldest_that_is_owed_is_told(start: Any, clock: LoopClock) -> 
         run.store.backlog.position("a").settle(0, 0, seqs[20])
         (entry,) = await run.store.backlog.undelivered()
         oldest = await run.store.queries.one(seqs[20])
-        assert entry["oldest"] == module_time(run.store.time_of(oldest)[0])
-
-
-def module_time(wall: int) -> str:
-    from gatepost.agent.core.clock import rfc3339
-
-    return rfc3339(wall)
+        assert entry["oldest"] == rfc3339(run.store.time_of(oldest)[0])
 
 
 async def test_rows_deleted_while_they_are_looked_at_are_not_remembered(start: Any) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime
 import ipaddress
+import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -145,7 +146,7 @@ class Mosquitto:
             cert, key = self.certificate or self.authority.issue("broker", ("localhost", "127.0.0.1"))
             lines += [f"cafile {self.authority.ca}", f"certfile {cert}", f"keyfile {key}"]
             lines.append(f"require_certificate {'true' if self.client_certificates else 'false'}")
-        return [*lines, self.extra, "user root" if _is_root() else ""]
+        return [*lines, self.extra, "user root" if os.geteuid() == 0 else ""]
 
     async def start(self) -> None:
         assert self._process is None
@@ -182,12 +183,6 @@ class Mosquitto:
             self._process.terminate()
             self._process.wait(10)
             self._process = None
-
-
-def _is_root() -> bool:
-    import os
-
-    return os.geteuid() == 0
 
 
 @contextlib.asynccontextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gatepost.agent.uplink import broker_link, link_tasks
 from tests.support.loops import loops
 
 from .broker import Authority, Mosquitto, running
@@ -28,6 +29,14 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 async def broker(tmp_path: Path) -> AsyncIterator[Mosquitto]:
     async with running(Mosquitto(tmp_path / "mosquitto", persistence=True)) as one:
         yield one
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a person would have to wait."""
+    monkeypatch.setattr(broker_link, "RETRY_LATER", 0.02)
+    monkeypatch.setattr(broker_link, "RETRY_TAKEN_OVER", 0.02)
+    monkeypatch.setattr(link_tasks, "FIRST_RETRY", 0.02)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import orjson
 import pytest
 
 from gatepost.agent.settings.model import BatchSettings, BrokerSettings, RouteRule
-from gatepost.agent.uplink import broker_link, link_tasks
 from gatepost.agent.uplink.broker_addresses import BrokerAddresses
 from gatepost.agent.uplink.formats.interface import DeviceProfile
 from gatepost.agent.uplink.formats.sparkplug_payload import BOOLEAN, SparkplugMetric, encode_payload
@@ -24,12 +23,7 @@ from tests.support.waiting import until
 from .broker import Mosquitto, running
 from .gateway import Gateway, Listener, gateway, listening
 
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a person would have to wait."""
-    monkeypatch.setattr(broker_link, "RETRY_LATER", 0.02)
-    monkeypatch.setattr(link_tasks, "FIRST_RETRY", 0.02)
+pytestmark = pytest.mark.usefixtures("soon")
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 
 from gatepost.agent.core.errors import NotConnected, NotTaken, UplinkError
 from gatepost.agent.settings.model import BacklogSettings, BrokerSettings, RouteRule, SecretRef, TlsSettings
-from gatepost.agent.uplink import broker_link, link_tasks
 from tests.support.failing import failing
 from tests.support.ports import free_port
 from tests.support.waiting import until
@@ -17,13 +16,7 @@ from tests.support.waiting import until
 from .broker import Authority, FakeBroker, Mosquitto, running
 from .gateway import Gateway, listening
 
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a person would have to wait."""
-    monkeypatch.setattr(broker_link, "RETRY_LATER", 0.02)
-    monkeypatch.setattr(broker_link, "RETRY_TAKEN_OVER", 0.02)
-    monkeypatch.setattr(link_tasks, "FIRST_RETRY", 0.02)
+pytestmark = pytest.mark.usefixtures("soon")
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1", "auto"])

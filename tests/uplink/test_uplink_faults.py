@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from gatepost.agent.settings.model import BrokerSettings
-from gatepost.agent.uplink import acknowledgements, broker_link, link_tasks, poison_messages, subscription_requests
+from gatepost.agent.uplink import acknowledgements, poison_messages, subscription_requests
 from tests.store.conftest import database
 from tests.support.waiting import until
 
@@ -85,10 +85,7 @@ def take_apart(peer: Peer, body: bytes) -> tuple[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broker_link, "RETRY_LATER", 0.02)
-    monkeypatch.setattr(broker_link, "RETRY_TAKEN_OVER", 0.02)
-    monkeypatch.setattr(link_tasks, "FIRST_RETRY", 0.02)
+def sooner(monkeypatch: pytest.MonkeyPatch, soon: None) -> None:
     monkeypatch.setattr(poison_messages, "QUIET", 0.05)
     monkeypatch.setattr(acknowledgements, "FIRST_PAUSE", 0.02)
 
