@@ -23,6 +23,7 @@ log = logging.getLogger("gatepost.agent.fleet")
 TELL_EVERY = 300.0  # seconds
 AGAIN = 30.0  # seconds until an account that the broker did not acknowledge is sent again
 SCHEMA = 1
+ACCOUNTS_OF = "accounts-of"  # of the store's small state: the gateway id that they were counted under
 
 
 class AccountMessage(msgspec.Struct, frozen=True):
@@ -70,8 +71,15 @@ class DeliveryAccounts:
             return False
         try:
             saved = await self._store.key_value.with_prefix(ACCOUNT)
-            for name in saved.keys() - {broker}:
+            counted_as = await self._store.key_value.get(ACCOUNTS_OF)
+            # What was acknowledged under another gateway id will not be found under this one.
+            others = saved.keys() - ({broker} if counted_as in (None, self._gateway) else ())
+            for name in others:
                 await self._store.key_value.put(ACCOUNT + name, None)
+                saved.pop(name)
+            if counted_as != self._gateway:
+                with contextlib.suppress(StoreError):  # on a disk that cannot be written the next start does it
+                    await self._store.key_value.put(ACCOUNTS_OF, self._gateway)
         except StoreError as error:
             log.warning("accounts of deliveries cannot be read: %s", error.message)
             return False

@@ -70,11 +70,14 @@ def store_of(owed: list[int], *epochs: str) -> Any:
     async def nothing(*_: Any) -> dict[str, Any]:
         return {}
 
+    async def none(_: str) -> None:
+        return None
+
     async def owed_to(_: str) -> int:
         return owed.pop(0) if len(owed) > 1 else owed[0]
 
     return SimpleNamespace(
-        key_value=SimpleNamespace(with_prefix=nothing, put=nothing),
+        key_value=SimpleNamespace(with_prefix=nothing, put=nothing, get=none),
         backlog=SimpleNamespace(position=lambda _: position, owed_to=owed_to),
         epochs=SimpleNamespace(of=None, span=lambda _: None),
     )
@@ -161,3 +164,23 @@ async def test_what_was_acknowledged_is_counted_once_over_restarts_and_resends(t
             position = app.store.backlog.position("a")
             assert position.account is not None
             assert (position.account.epochs, position.account.floor) == ({}, app.store.head + 1)  # counted anew
+
+
+async def test_what_was_sent_under_another_gateway_id_is_not_counted_under_this_one(tmp_path: Path) -> None:
+    async with serving(Mosquitto(tmp_path / "broker")) as broker, listening(broker.url, (f"{ROOT}/#",)) as listener:
+        gateway = {"id": GATEWAY, "state_dir": str(tmp_path / "state")}
+        sections: dict[str, Any] = {
+            "gateway": gateway,
+            "brokers": {"a": {"url": broker.url, "layout": "gateway"}},
+            "fleet": {"broker": "a"},
+        }
+        config = written(tmp_path, **sections)
+        async with running(config) as (app, _http):
+            await put(app, 10)
+            await told(app, listener, 10)
+        gateway["id"] = "ward-new"
+        async with running(written(tmp_path, **sections)) as (app, _http):
+            account = app.store.backlog.position("a").account
+            assert account is not None
+            assert (account.epochs, account.floor) == ({}, app.store.head + 1)  # counted anew
+            assert app.store.reading_id(app.store.head).startswith(f"{GATEWAY}:")

@@ -59,8 +59,8 @@ def test_bad_readings_of_a_batch_are_one_refusal_however_many() -> None:
     ("change", "why"),
     [
         ({"schema": 2}, "schema 2"),
-        ({"id": "ward-8:6f2c9a1b:7"}, "another gateway"),
         ({"gateway_id": "ward-8"}, "another gateway"),
+        ({"id": "ward-8:6f2c9a1b:7", "gateway_id": "ward-8"}, "another gateway"),
         ({"id": "ward-7:6f2c9a1b:0"}, "no id"),
         ({"id": "ward-7:6f2c9a1b:99999999999999999999"}, "no id"),
         ({"timestamp": "yesterday"}, "yesterday"),
@@ -73,6 +73,12 @@ def test_what_is_refused_says_why(change: dict[str, Any], why: str) -> None:
     (one,) = parse(TOPIC, orjson.dumps(reading(**change)))
     assert isinstance(one, RefusedMessage)
     assert why in one.why
+
+
+def test_a_gateway_that_was_given_another_id_keeps_the_first_one_in_its_ids() -> None:
+    (one,) = parse(TOPIC, orjson.dumps(reading(id="ward-8:6f2c9a1b:7")))
+    assert isinstance(one, Reading)
+    assert (one.gateway, one.epoch, one.seq) == ("ward-7", "6f2c9a1b", 7)
 
 
 def test_reports_and_topics_of_no_concern() -> None:

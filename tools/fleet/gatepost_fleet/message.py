@@ -18,7 +18,7 @@ ASKED = "asked"  # kind of a report: the gateway asks for its desired state
 
 
 class Reading(NamedTuple):
-    """One reading. `id` is (gateway, epoch, number); `payload` its JSON text as it is stored."""
+    """One reading. Its key is (gateway, epoch, number); `payload` its JSON text as it is stored."""
 
     gateway: str
     epoch: str
@@ -127,12 +127,14 @@ def _report(topic: str, gateway: str, kind: str, payload: bytes) -> Parsed:
 
 
 def _id(body: Any, gateway: str | None) -> tuple[str, str, int]:
-    owner, epoch, number = _text(body["id"]).rsplit(":", 2)
+    """The gateway is that of the topic. One that was given another id has the first one in its ids for ever."""
+    first_owner, epoch, number = _text(body["id"]).rsplit(":", 2)
     seq = int(number)
-    if not owner or not epoch or not 0 < seq <= MAX_SEQ:
+    if not first_owner or not epoch or not 0 < seq <= MAX_SEQ:
         raise ValueError(f"{body['id']!r} is no id of a reading")
-    if body["gateway_id"] != owner or gateway not in (None, owner):
-        raise ValueError("it speaks for another gateway than its id and its topic name")
+    owner = _text(body["gateway_id"])
+    if not owner or gateway not in (None, owner):
+        raise ValueError("it speaks for another gateway than its topic names")
     return owner, epoch, seq
 
 
