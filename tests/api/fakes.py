@@ -46,7 +46,7 @@ from gatepost.drivers.recording import RecordingHeader
 from tests.support.clock import HandClock
 from tests.support.waiting import until
 
-START = 1_795_000_000_000_000  # microseconds: 2026-11-18
+START = 1_731_928_000_000_000  # microseconds: 2024-11-18
 
 
 installed = functools.cache(Registry.installed)  # looks through every distribution
@@ -81,7 +81,7 @@ DEVICE = {
     "brokers": None,
 }
 BROKER = {
-    "since": "2026-11-18T00:00:00Z",
+    "since": "2024-11-18T00:00:00Z",
     "hint": "",
     "active": True,
     "endpoint": None,
@@ -150,12 +150,12 @@ class FakeDevices:
                 driver="lines",
                 port="/dev/ttyUSB0",
                 status="online",
-                since="2026-11-18T00:00:00Z",
+                since="2024-11-18T00:00:00Z",
                 reason=None,
                 message="",
                 hint="",
                 readings=3,
-                last_reading="2026-11-18T00:00:01Z",
+                last_reading="2024-11-18T00:00:01Z",
                 faults={"bad-line": 2},
                 every=1.0,
                 monitoring=True,
@@ -166,7 +166,7 @@ class FakeDevices:
                 driver="lines",
                 port="/dev/ttyUSB9",
                 status="offline",
-                since="2026-11-18T00:00:00Z",
+                since="2024-11-18T00:00:00Z",
                 reason="missing",
                 message="/dev/ttyUSB9 is not there",
                 hint="plug it in",
@@ -254,7 +254,7 @@ class FakeDesk:
             case "last":
                 status, result = "accepted", None
         return CommandResponse(
-            body["id"], request.target, body["command"], status, result, error, "2026-11-18T00:00:02Z"
+            body["id"], request.target, body["command"], status, result, error, "2024-11-18T00:00:02Z"
         )
 
 
@@ -362,7 +362,7 @@ class FakeApp:
     def status(self):
         return {
             "version": "0.1.0",
-            "started": "2026-11-18T00:00:00Z",
+            "started": "2024-11-18T00:00:00Z",
             "uptime": 7384.0,
             "settings": {
                 "files": ["/etc/gatepost/gatepost.yaml"],

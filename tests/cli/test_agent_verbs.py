@@ -46,7 +46,7 @@ def test_the_example_of_a_command_is_what_send_takes(gatepost, agent, monkeypatc
 def test_status_says_that_the_newest_settings_were_refused(gatepost, agent):
     agent.app.last_reload = {
         "applied": False,
-        "at": "2026-11-18T00:00:00Z",
+        "at": "2024-11-18T00:00:00Z",
         "reason": "file change",
         "changed": [],
         "problems": [
@@ -64,7 +64,7 @@ def test_status_says_that_the_newest_settings_were_refused(gatepost, agent):
 def test_status_says_what_could_not_be_put_into_force_and_what_is_not_served(gatepost, agent):
     agent.app.listener.trouble = "listener.listen: 127.0.0.1:1883 cannot be listened at: in use"
     problem = "api.listen: 127.0.0.1:80 cannot be listened at: in use; choose another api.listen"
-    agent.app.last_reload = {"applied": False, "at": "2026-11-18T00:00:00Z", "problems": [problem], "tried": True}
+    agent.app.last_reload = {"applied": False, "at": "2024-11-18T00:00:00Z", "problems": [problem], "tried": True}
     shown = gatepost("status").out
     assert "choose another api.listen" in shown
     assert "gatepost check" not in shown
@@ -75,11 +75,11 @@ def test_status_says_what_is_on_trial_and_that_it_was_undone(gatepost, agent):
     agent.app.trial_told = {"by": "cli", "left": 12.2, "state": "trying", "changed": ["logging.level"]}
     assert "on trial by cli, goes back in 12 s: gatepost confirm" in gatepost("status").out
     agent.app.trial_told = None
-    ended = {"state": "reverted", "reason": "not-confirmed", "ended": "2026-11-18T00:00:01Z"}
+    ended = {"state": "reverted", "reason": "not-confirmed", "ended": "2024-11-18T00:00:01Z"}
     agent.app.last_trial_told = ended
-    agent.app.last_reload = {"applied": True, "at": "2026-11-18T00:00:00Z"}
+    agent.app.last_reload = {"applied": True, "at": "2024-11-18T00:00:00Z"}
     assert "ago: not confirmed" in gatepost("status").out
-    agent.app.last_reload = {"applied": True, "at": "2026-11-18T00:00:02Z"}
+    agent.app.last_reload = {"applied": True, "at": "2024-11-18T00:00:02Z"}
     assert "undone" not in gatepost("status").out
 
 
@@ -325,7 +325,7 @@ def test_doctor_explains_what_is_not_upstream(gatepost, agent):
 
 
 def test_doctor_is_content_when_all_is_well(gatepost, agent):
-    agent.app.devices.by_id["cuff-3"].state.update(status="online", last_reading="2026-11-18T00:00:00Z")
+    agent.app.devices.by_id["cuff-3"].state.update(status="online", last_reading="2024-11-18T00:00:00Z")
     agent.app.brokers.by_name["lab"].state["state"] = "connected"
     shown = gatepost("doctor", "--socket", agent.socket)
     assert (shown.code, shown.out) == (0, "all is well\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gatepost.agent.settings.model import BrokerSettings
 from tests.listener.rig import ListenerRig
+from tests.support.ports import free_port
 from tests.uplink.broker import Mosquitto, running
 from tests.uplink.gateway import listening
 
@@ -16,7 +17,7 @@ TOPICS = {"zigbee2mqtt/{device}": {"metric": "environment"}}
 async def test_messages_at_a_broker_become_readings(tmp_path: Path) -> None:
     devices = {"bulb": {"from": "hospital", "topics": TOPICS}}
     async with running(Mosquitto(tmp_path / "m", persistence=True)) as broker, ListenerRig(tmp_path, devices) as rig:
-        brokers = {"hospital": BrokerSettings(url=broker.url)}
+        brokers = {"hospital": BrokerSettings(url=f"mqtt://127.0.0.1:{free_port()}", failover=[broker.url])}
         await rig.listener.apply(rig.settings, brokers)
         async with listening(broker.url) as there:
             async with asyncio.timeout(10):

@@ -148,6 +148,7 @@ async def test_one_slot_is_kept_for_devices_that_come_now_and_then() -> None:
     await asyncio.sleep(0)
     give_back = await asyncio.wait_for(slots.take(False), 1.0)
     assert slots.used == 3
+    assert not slots.free(False)
     give_back()
     assert not strap.done()
     assert slots.free(False)
