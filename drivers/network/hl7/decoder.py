@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gatepost.drivers.checksums import FrameError
+from gatepost.drivers.network.hl7.alarms import Hl7Alarms
 from gatepost.drivers.network.hl7.message import ResultMessage, decode_message, decode_text
 from gatepost.drivers.network.hl7.mllp import MllpSplitter, keys_of, split_beds
 from gatepost.drivers.network.hl7.observations import Places, readings_of, unreal_flags
@@ -46,6 +47,7 @@ class Hl7Decoder:
         mark = mark if isinstance(mark, dict) else {}
         self._seen = RecordDigests(mark.get("seen"), MOST_SEEN)
         self._places: Places = {}
+        self._alarms = Hl7Alarms()
         self._newest = str(mark.get("newest", ""))
         count = mark.get("count")
         self._count = count if isinstance(count, int) else 0
@@ -91,7 +93,7 @@ class Hl7Decoder:
             return []
         else:
             self._newest, self._count = digest.hex(), 0
-        readings = readings_of(message, self._options.names, self._places)
+        readings = readings_of(message, self._options.names, self._places) + self._alarms.readings(message)
         if self._options.waveforms:
             unreal = unreal_flags(message)
             readings += waveforms_of(message, unreal, BAD if unreal else GOOD)
