@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from gatepost.agent.listener.socket_watch import SocketWatch
+
+LAST_ACKS = 0.5  # seconds for what is on its way to the disk when a connection is to end
 
 
 class CommitLog(Protocol):
@@ -57,7 +60,7 @@ class StoredAcknowledger:
         self._watch = watch
         self._waiting: dict[WaitsForDisk, None] = {}  # in order
         self._counts: dict[int, int] = {}  # commit -> messages in it
-        self.newest = 0  # the last commit that somebody began to wait for, and since when
+        self._newest = 0  # the last commit that somebody began to wait for, and since when
         self._since = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -77,8 +80,8 @@ class StoredAcknowledger:
     def wait(self, waiter: WaitsForDisk, ticket: int) -> None:
         """`waiter` is told when the commit is on disk, which is hurried after `within` seconds."""
         self._waiting[waiter] = None
-        if ticket > self.newest:
-            self.newest = ticket
+        if ticket > self._newest:
+            self._newest = ticket
             self._since = self._watch.arrived()
         if self._timer is None:
             self._arm()
@@ -92,6 +95,14 @@ class StoredAcknowledger:
                 await waiter.done
             finally:
                 self.leave(waiter)
+
+    async def catch_up(self) -> None:
+        """Commit now what somebody waits for, and let it be acknowledged: it would be sent again, and stored twice."""
+        if self._newest > self.commits.committed:
+            self.commits.hurry()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_ACKS):
+                    await self.durable(self._newest)
 
     def leave(self, waiter: WaitsForDisk) -> None:
         self._waiting.pop(waiter, None)
@@ -108,7 +119,7 @@ class StoredAcknowledger:
             if waiter.settle(durable):
                 self._waiting[waiter] = None
         self._disarm()
-        if self.newest > durable:
+        if self._newest > durable:
             self._arm()
 
     def _arm(self) -> None:
@@ -123,7 +134,7 @@ class StoredAcknowledger:
     def _hurry(self) -> None:
         self._watch.look()
         self._timer = None
-        if self._waiting and self.newest > self.commits.committed:
+        if self._waiting and self._newest > self.commits.committed:
             self.commits.hurry()
 
 

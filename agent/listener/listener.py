@@ -134,6 +134,7 @@ class DeviceListener:
 
     async def _end_source(self, name: str) -> None:
         _, task = self._sources.pop(name)
+        await self._acknowledger.catch_up()
         task.cancel()
         await asyncio.wait({task}, timeout=2.0)
 

@@ -44,7 +44,6 @@ MUCH = 16 * 1024  # octets of one connection that count as much then
 PENDING = 8  # connections without CONNECT, or a quarter of all
 MOST_OF_DEVICE = 8  # connections of one device
 NOT_AUTHORIZED, QUOTA = 0x87, 0x97
-LAST_ACKS = 0.5  # seconds for what is on its way to the disk when the listener stops
 
 
 class MqttServer:
@@ -159,11 +158,7 @@ class MqttServer:
         everyone = [each for mine in self._connected.values() for each in mine]
         for connection in everyone:
             connection.hold_back()
-        if any(connection.session.unacknowledged for connection in everyone):
-            self.commits.hurry()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LAST_ACKS):
-                    await self.acknowledger.durable(self.acknowledger.newest)
+        await self.acknowledger.catch_up()
         self._hang_up_all("gateway stops", "the gateway stops")
 
     def _hang_up_all(self, key: str, message: str) -> None:

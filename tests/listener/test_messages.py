@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gatepost.agent.listener import server
+from gatepost.agent.listener import acknowledgements
 from gatepost.agent.listener.packets import AckPacket, PublishPacket
 from gatepost.agent.listener.properties import PUBACK, PUBREC
 from tests.listener.rig import MQTT_3, MQTT_5, ListenerRig
@@ -196,7 +196,7 @@ async def test_one_connection_carries_many_devices(tmp_path: Path) -> None:
 
 
 async def test_nothing_is_acknowledged_before_the_disk_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "LAST_ACKS", 3600.0)
+    monkeypatch.setattr(acknowledgements, "LAST_ACKS", 3600.0)
     async with ListenerRig(tmp_path, {"plug-3": {}}, commit=30.0, ack_within=5.0) as rig, rig.client() as client:
         await client.publish("devices/plug-3/data", {"n": 0})  # after a quiet spell: at once
         for number in (1, 2):
