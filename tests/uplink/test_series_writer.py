@@ -39,7 +39,7 @@ def properties(kind: str | None = None, pairs: Any = (), message_expiry: int | N
 def renderer(payload: str = "json", version: int = 5, retain: bool = False) -> MessageRenderer:
     topics = BrokerTopics(dict(ScalarFormat.default_topics), "ward-7", None)
     options = ScalarOptions(payload=payload, retain=retain)  # type: ignore[arg-type]
-    one = ScalarFormat(FormatContext("ward-7", "1", 1, True, options, topics, {}))
+    one = ScalarFormat(FormatContext("ward-7", "1", 1, options, topics, {}))
     routes = BrokerRoutes("b", [], {})
     made = MessageRenderer(one, None, routes, lambda seq: f"ward-7:6f2c9a1b:{seq}", SystemClock(), 1, None)
     made.start(Limits(version), properties)  # type: ignore[arg-type]
