@@ -36,10 +36,11 @@ class Hl7Alarms:
             return []
         starts = [at for at, item in enumerate(message.observations) if _event_of(item)]
         bounds = pairwise([*starts, len(message.observations)])
-        found = [self._alarm(message, message.observations[at:end]) for at, end in bounds]
+        unreal = unreal_flags(message)
+        found = [self._alarm(message, message.observations[at:end], unreal) for at, end in bounds]
         return [reading for reading in found if reading is not None]
 
-    def _alarm(self, message: ResultMessage, facets: list[Observation]) -> Reading | None:
+    def _alarm(self, message: ResultMessage, facets: list[Observation], unreal: tuple[str, ...]) -> Reading | None:
         phase = _facet(facets, _PHASE).lower()
         if not phase:
             return None  # the sender says that it is there
@@ -59,7 +60,6 @@ class Hl7Alarms:
             self._known[key] = priority
             if len(self._known) > MOST_KNOWN:
                 del self._known[next(iter(self._known))]
-        unreal = unreal_flags(message)
         values: dict[str, float | str] = {} if priority is None else {"alarm_priority": priority}
         quality = BAD if unreal or not values else GOOD
         time = time_of(facets[0], message)

@@ -1,5 +1,7 @@
 """hl7-monitor: alarms of IHE PCD-04, each when it begins and when its priority changes."""
 
+import time
+
 import pytest
 
 from gatepost.drivers.network.hl7.driver import Hl7Monitor
@@ -100,6 +102,13 @@ def test_two_in_one_message():
 )
 def test_what_is_no_alarm(sent):
     assert alarms(sent)[0] == []
+
+
+def test_a_message_of_many_takes_no_longer_than_they_are():
+    many = ("ST|1^MDC_EVT_LO^MDC|1|", "ST|1^MDC_ATTR_EVENT_PHASE^MDC|1|start") * 3000
+    began = time.process_time()
+    assert len(alarms(message(1, *many))[0]) == 3000
+    assert time.process_time() - began < 8
 
 
 def test_an_alarm_of_a_test_is_one():
