@@ -19,7 +19,14 @@ pytest.importorskip("asyncpg")
 from gatepost_fleet import desired_state
 from gatepost_fleet.controller import FleetController
 from gatepost_fleet.demo.servers import LocalPostgres
-from gatepost_fleet.desired_state import due_documents, mark_sent, show_rollouts, start_rollout, take_step
+from gatepost_fleet.desired_state import (
+    due_documents,
+    mark_sent,
+    show_desired,
+    show_rollouts,
+    start_rollout,
+    take_step,
+)
 from gatepost_fleet.fleet_status import gateways
 from gatepost_fleet.message import parse
 from gatepost_fleet.postgres_sink import PostgresSink
@@ -110,13 +117,16 @@ async def test_a_box_that_forgot_what_it_applied_is_sent_it_again_and_decides_an
     await sink.write(parse("gateways/ward-1/desired/get", b'{"have": 1}'))  # a connection of the same card
     assert await due_documents(database, 10) == []
     await sink.write(parse("gateways/ward-1/desired/get", b'{"have": 0}'))  # a new one
+    (line,), (shown,) = await gateways(database), await show_desired(database, None)
+    assert (line.state, line.outcome, shown["status"]) == ("behind", None, None)
     (again,) = await due_documents(database, 10)
     await mark_sent(database, [again])
     assert await due_documents(database, 10) == []
     await report(sink, "stale")
     await report(sink, "reverted")
     await report(sink, "applied")
-    assert await database.fetchval("select status from desired") == "reverted"
+    (line,), (shown,) = await gateways(database), await show_desired(database, None)
+    assert (line.state, line.outcome, shown["status"]) == ("failed", "reverted", "reverted")
     await database.execute("update desired set sent_at = now() - interval '6 min'")
     assert await due_documents(database, 10) == []
 

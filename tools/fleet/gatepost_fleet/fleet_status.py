@@ -24,14 +24,18 @@ select gateway.id, extract(epoch from now() - gateway.last_seen)::float8 as sile
        case when gateway.backlog_at > now() - $4::interval then extract(epoch from gateway.backlog_age)::float8
             else 0 end as backlog_age,
        least(coalesce(holes.missing, 0), $5::bigint)::bigint as missing, coalesce(lives.copies, false) as copied,
-       gateway.desired, desired.status as outcome,
-       case when coalesce(desired.status, 'unsigned') in ('trying', 'unsigned')
+       gateway.desired, answer.status as outcome,
+       case when coalesce(answer.status, 'unsigned') in ('trying', 'unsigned')
             then extract(epoch from now() - desired.released_at)::float8 end as lag, waits.owed,
        case when gateway.reported ->> 'status' = 'applied'
             then nullif(greatest((gateway.reported ->> 'version')::bigint, coalesce(gateway.desired, 0)),
                         coalesce(gateway.desired, 0)) end as unknown
 from gateway
 left join desired on desired.gateway_id = gateway.id and desired.version = gateway.desired
+cross join lateral (  -- none of a gateway that asked for it anew: its card is another one
+  select case when gateway.asked_at > desired.reported_at and coalesce(gateway.have, 0) < desired.version then null
+              else desired.status end as status
+) as answer
 left join (
   select gateway_id, sum(whole - came) as missing from (
     select told.gateway_id, told.log_epoch, (body ->> 'sent')::numeric as whole,
