@@ -45,7 +45,7 @@ def renderer(name: str) -> MessageRenderer:
     if name == "datastream":
         options = kind.options_type(telemetry={value: number for number, value in enumerate(UNITS)})  # type: ignore[call-arg]
     topics = BrokerTopics(dict(kind.default_topics), "gw", None)
-    payload_format = kind(FormatContext("gw", "1", 1, True, options, topics, {"ox": DeviceProfile("nonin")}))
+    payload_format = kind(FormatContext("gw", "1", 1, options, topics, {"ox": DeviceProfile("nonin")}))
     payload_format.will(START)
     list(payload_format.connected(START))
     fast = DevicesFormat("gw", lambda _: b"gw:0123abcd:", topics, 5) if name == catalogue.DEVICES else None
