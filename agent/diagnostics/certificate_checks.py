@@ -12,18 +12,20 @@ from gatepost.agent.core.named_files import off_loop
 from gatepost.agent.diagnostics.catalogue import finding_of
 from gatepost.agent.diagnostics.finding import Finding
 from gatepost.agent.settings.model import Settings
+from gatepost.agent.settings.secret import files_of_port
 
 SOON = 14 * 86400.0  # seconds before its end in which a certificate should have been renewed
 SHARE = 4  # of its life, for one that lives less long
 NEXT = "put a renewed one in its place: the next connection takes it"
 RELOAD = "put a renewed one in its place, then `gatepost reload`"
+RESTART = "put a renewed one in its place, then restart the agent: it is read when the port is opened"
 RENEWED = "a renewed one is on the disk: `gatepost reload` takes it over"
 SERVED = {"api": "the certificate of the API", "listener": "the certificate that devices are shown"}
 
 
 class CertificateInUse(NamedTuple):
-    """`owner`: api, listener or `broker NAME`; `kind`: server, client or authority; of an authority's file the one
-    that ends last."""
+    """`owner`: api, listener, `broker NAME` or `device NAME`; `kind`: server, client or authority; of an authority's
+    file the one that ends last."""
 
     owner: str
     kind: str
@@ -55,6 +57,11 @@ def _in_use(settings: Settings, status: dict[str, Any]) -> Iterator[CertificateI
                 do = RENEWED if ends < period.ends else RELOAD
                 period = period._replace(ends=ends)
             yield CertificateInUse(owner, "server", SERVED[owner], served.cert, period, do)
+    for name, device in settings.devices.items():
+        for file in files_of_port(device.port)[:1]:  # the certificate comes first
+            if period := validity_of(file):
+                what = "the certificate that the device is shown"
+                yield CertificateInUse(f"device {name}", "server", what, file, period, RESTART)
     devices = settings.listener.tls
     if devices is not None and devices.client_ca and (period := validity_of(devices.client_ca, every=True)):
         what = "the last authority in listener.tls.client_ca"
@@ -67,7 +74,7 @@ def of_certificates(certificates: list[CertificateInUse], now: float) -> Iterato
         left = period.ends - now
         if left > min(SOON, (period.ends - period.begins) / SHARE):
             continue
-        about = owner if owner.startswith("broker ") else "gateway"
+        about = owner if " " in owner else "gateway"
         day = datetime.fromtimestamp(period.ends, UTC).isoformat(timespec="minutes").replace("+00:00", "Z")
         why = f"{file} is valid until {day}"
         if left > 0:
