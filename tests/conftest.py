@@ -78,9 +78,7 @@ hypothesis.settings.register_profile(
     deadline=None,  # the limit of the test counts; an example may wait for the other tests on this machine
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
-hypothesis.settings.register_profile(
-    "tests", hypothesis.settings.get_profile("search"), derandomize=True, database=None
-)
+hypothesis.settings.register_profile("tests", hypothesis.settings.get_profile("search"), derandomize=True)
 hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("tests"), max_examples=25)
 hypothesis.settings.load_profile("tests")
 

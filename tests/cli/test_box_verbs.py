@@ -134,7 +134,8 @@ def test_doctor_tells_where_no_data_can_lie(place):
     assert (finding.id, finding.what) == ("disk-unreadable", f"{place} cannot hold the data")
 
 
-def test_doctor_tells_of_wrong_settings_and_a_broken_database(gatepost, place, settings, database):
+def test_doctor_tells_of_wrong_settings_and_a_broken_database(gatepost, place, settings, database, monkeypatch):
+    monkeypatch.setenv("GATEPOST_SOCKET", str(place / "none"))  # not an agent of this machine
     database.write_bytes(b"garbage" * 1000)
     path = settings(f"gateway: {{id: ward-7, state_dir: {database.parent}}}\nbrokers: {{a: {{ulr: mqtt://a}}}}\n")
     told = json.loads(gatepost("doctor", "--config", path, "--json").out)
