@@ -10,7 +10,7 @@ import pytest
 
 from gatepost.agent.store import check
 from gatepost.agent.store.damage.salvage import salvage
-from gatepost.agent.store.damage.wal_generation import strangers
+from gatepost.agent.store.damage.wal_generation import GenerationWatch, strangers
 from gatepost.agent.store.start_epochs import start_row
 from tests.store.conftest import database, fill
 from tests.store.test_loss import mark_of, wal_of
@@ -172,3 +172,27 @@ async def test_generations_that_begin_under_way_are_no_damage(start: Any, tmp_pa
         shutil.copy(file, left / file.name)
     async with start(path=left / path.name) as run:
         assert not run.store.loss
+
+
+def test_a_generation_is_named_once(tmp_path: Path) -> None:
+    path = tmp_path / "gatepost.db"
+    watch = GenerationWatch(path)
+    watch.opened("", begins=True)
+    first = watch.due()
+    assert first is not None
+    watch.committed(first)  # the write-ahead log could not be looked at
+    wal_of(path).write_bytes(bytes(16) + b"saltsalt" + bytes(8))
+    for _ in range(3):
+        assert watch.due() is None
+        watch.committed(None)
+    wal_of(path).write_bytes(b"")  # all of it is in the file
+    watch.committed(None)
+    assert watch.due() is None
+    wal_of(path).write_bytes(bytes(16) + b"new salt" + bytes(8))
+    watch.committed(None)
+    second = watch.due()
+    assert second is not None
+    assert second.before == first.own
+    watch.committed(second)
+    assert watch.due() is None
+    watch.close()

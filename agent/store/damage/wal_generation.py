@@ -58,10 +58,12 @@ class GenerationWatch:
 
     def committed(self, written: Generation | None) -> None:
         """A transaction is on the disk, with that in it. Blocks."""
-        self.written = written or self.written
+        if written is not None:
+            self.written, self._begins = written, False
         salts = self._read()
-        self._begins = salts != self._salts and not written
-        self._salts = salts
+        if written is None and b"" not in (salts, self._salts):
+            self._begins = self._begins or salts != self._salts
+        self._salts = salts or self._salts
 
     def close(self) -> None:
         if self._handle is not None:
@@ -69,6 +71,7 @@ class GenerationWatch:
             self._handle = None
 
     def _read(self) -> bytes:
+        """Empty where there are none, or they cannot be seen: nobody may take that for a generation that begins."""
         try:
             if self._handle is None:
                 self._handle = os.open(self._wal, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
