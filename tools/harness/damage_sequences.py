@@ -68,7 +68,7 @@ class DamageSequence:
             self.state / LOG, "gw", settings, SystemClock(), EventBus(), random.Random(1), lambda: PLENTY
         )
         # So that generations of the write-ahead log begin under way, too.
-        await store.database.write_script(f"PRAGMA wal_autocheckpoint = {self.rng.choice((5, 20, 60, 4000))}")
+        await store.database.write_script(f"PRAGMA wal_autocheckpoint = {self.rng.choice((60, 4000))}")
         store.backlog.set_brokers(("cloud",))
         self._tasks = [asyncio.create_task(task()) for task in store.background_tasks().values()]
 
@@ -124,8 +124,13 @@ class DamageSequence:
         """All readings, as a broker gets them."""
         found = set()
         for record in await self._store.queries.page(0, 0, PLENTY, PLENTY):
-            if n := orjson.loads(record.body).get("n"):  # else an event of the gateway
-                name = self._store.reading_id(record.seq)
+            name = self._store.reading_id(record.seq)
+            try:
+                n = orjson.loads(record.body).get("n")
+            except orjson.JSONDecodeError:  # two flips of a row can cancel each other in its checksum
+                self.wrong.append(f"{name} is not what was stored")
+                continue
+            if n:  # else an event of the gateway
                 if self.given.setdefault(name, n) != n:
                     self.wrong.append(f"{name} was reading {self.given[name]} and is {n}")
                 found.add(n)
