@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ ALL = 0xFFFFFFFF  # bits of a checksum
 SIGN = 0x80000000
 ROW_WIDTH = 7  # columns of a row of the table of readings
 OPENING, CLOSING, BRACE = b'{"', 0x7D, 0x7B  # of a body: left out in a row that is not packed
+_COLUMNS = struct.Struct("<4q").pack
 
 
 class Record(msgspec.Struct, gc=False):
@@ -59,18 +61,24 @@ def lost_series(number: int, boot: int = 0) -> Series:
 
 
 def checksum(seq: int, series: int, wall: int, mono: int, bits: int, body: bytes) -> int:
-    """CRC-32 of the body, seeded with the other columns: a flipped bit or a misplaced row shows."""
+    """CRC-32 of all columns: flipped bits or a misplaced row show."""
     return seeded_checksum(seq, checksum_seed(series, wall, mono, bits), body)
 
 
 def seeded_checksum(seq: int, seed: int, body: bytes) -> int:
-    return zlib.crc32(body, (seq ^ seq >> 32 ^ seed) & ALL)
+    return zlib.crc32(body, zlib.crc32(seq.to_bytes(8, "little"), seed))
 
 
 def checksum_seed(series: int, wall: int, mono: int, bits: int) -> int:
-    """What these add to the seed, in its lower 32 bits; of times the upper half is folded into the lower."""
+    """That of these columns, which rows of one moment share. Raises struct.error."""
+    return zlib.crc32(_COLUMNS(series, wall, mono, bits))
+
+
+def _checksum_of_version_5(seq: int, series: int, wall: int, mono: int, bits: int, body: bytes) -> int:
+    """Of rows of before: a flipped column and a flipped bit of the body's first octets could cancel each other."""
     mixed = wall ^ mono
-    return (mixed ^ mixed >> 32 ^ series << 8 ^ series >> 24 ^ bits << 28) & ALL
+    seed = (mixed ^ mixed >> 32 ^ series << 8 ^ series >> 24 ^ bits << 28) & ALL
+    return zlib.crc32(body, (seq ^ seq >> 32 ^ seed) & ALL)
 
 
 def reading_params(records: Sequence[Record]) -> list[Any]:
@@ -97,8 +105,9 @@ def is_sound(columns: Sequence[Any], crc: Any, body: Any) -> bool:
     """Whether these columns (seq, series, wall, mono, bits) are what was written; damage can change types, too."""
     try:
         seq, series, wall, mono, bits = columns
-        return bool(crc & ALL == checksum(seq, series, wall, mono, bits, body))
-    except (TypeError, OverflowError):
+        made = checksum(seq, series, wall, mono, bits, body)
+        return bool(crc & ALL == made or crc & ALL == _checksum_of_version_5(seq, series, wall, mono, bits, body))
+    except (TypeError, OverflowError, struct.error):
         return False
 
 

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from gatepost.agent.store.damage import carve
 from gatepost.agent.store.damage.salvage import check
 from gatepost.agent.store.model import ALL, Record, checksum, is_sound, reading_params, record_from, whole_body
+from gatepost.agent.store.schema import VERSION
 from tests.store.conftest import database, fill
 
+CHECKSUM = -652533692
 names = st.text(max_size=5) | st.sampled_from(["{", '{"', "}", '"', "", "spo2"])
 values = st.integers(0, 99) | st.text(max_size=5) | st.none() | st.lists(st.integers(0, 9), max_size=3)
 bodies = st.dictionaries(names, values)
@@ -38,8 +40,24 @@ def test_a_row_is_smaller_than_its_reading() -> None:
 
 def test_the_checksum_is_that_of_every_version() -> None:
     row = reading_params([Record(1042, 1 << 46 | 5, 1_764_450_000_123_456, 23_000_111_222, 3, b'{"spo2":97}')])
-    assert row[5] == -1126782771
-    assert checksum(*row[:5], row[6]) == -1126782771 & ALL
+    assert row[5] == CHECKSUM
+    assert checksum(*row[:5], row[6]) == CHECKSUM & ALL
+    assert is_sound(row[:5], -1126782771, row[6])  # up to version 5
+
+
+@given(st.sets(st.integers(0, 5 * 64 + 8 * 8 - 1), min_size=1, max_size=3))
+def test_no_three_flipped_bits_pass(flips: set[int]) -> None:
+    """Of whole columns and the body: CRC-32 sees up to three in rows of this length."""
+    row = [1042, 1 << 46 | 5, 1_764_450_000_123_456, 23_000_111_222, 3, b'"spo2":97']
+    crc = checksum(*row)  # type: ignore[arg-type]
+    body = bytearray(b'"spo2":97')
+    for flip in flips:
+        at, bit = divmod(flip, 64)
+        if at < 5:
+            row[at] = int.from_bytes((row[at] ^ 1 << bit).to_bytes(8, "little"), "little", signed=bit == 63)  # type: ignore[operator]
+        else:
+            body[bit // 8] ^= 1 << bit % 8
+    assert not is_sound(row[:5], crc, bytes(body))
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"{":1}', b'{"{x":{"y":1}}'])
@@ -64,6 +82,6 @@ async def test_rows_of_version_4_are_read_beside_new_ones(start: Any, tmp_path: 
         assert (await run.store.queries.page(0, 1, 100, 100))[0].body == b'{"n":0}'
     assert check(tmp_path / "gatepost.db").healthy
     with database(tmp_path / "gatepost.db") as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (5,)
+        assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
         kept = [row[0] for row in db.execute("SELECT body FROM reading ORDER BY seq")]
     assert (kept[0], kept[-1]) == (b'{"n":0}', b'n":19')
