@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import sqlite3
 import threading
 from typing import Any
 
@@ -38,6 +41,18 @@ async def test_old_readings_go_once_every_broker_has_them(start: Any, clock: Loo
         await upkeep(run)
         assert await run.numbers() == [0, 1, 2]
         assert await run.store.gaps() == []
+
+
+async def test_a_damaged_time_makes_nothing_old_and_is_looked_past(start: Any, clock: LoopClock) -> None:
+    async with start(StoreSettings(commit_interval=0.0, keep=DAY), rows=5) as run:
+        clock.pass_seconds(2 * DAY)
+        damaged = (await run.put_all(3))[0]
+        delivered(run, 0, damaged + 3)
+        with contextlib.closing(sqlite3.connect(run.store.path)) as database, database:
+            database.execute("UPDATE reading SET mono = 0 WHERE seq = ?", (damaged,))
+        await asyncio.wait_for(upkeep(run), 20)
+        with contextlib.closing(sqlite3.connect(run.store.path)) as database:
+            assert database.execute("SELECT min(seq), count(*) FROM reading").fetchone() == (damaged, 3)
 
 
 async def test_a_clock_that_steps_forward_makes_nothing_old(start: Any, clock: LoopClock) -> None:
