@@ -4,6 +4,7 @@ import pytest
 
 from gatepost.agent.commands.expiry import AHEAD, parse_time, too_old
 from gatepost.agent.core.clock import US, Stamp
+from gatepost.drivers.driver import Command
 
 from .helpers import T0, Office
 
@@ -68,6 +69,15 @@ def test_how_late_it_is_in_plain_words(late: float, told: str) -> None:
     refusal = too_old(NOW, None, T0 - round(late * US), 60.0, None)
     assert refusal is not None
     assert refusal.message == f"The command was valid until {told} ago."
+
+
+async def test_a_device_that_carries_out_commands_itself_is_told_how_long_they_are_valid(office: Office) -> None:
+    office.room.any_command = lambda device_id, name, /: Command(name, "", free=True)
+    times = {"issued_at": "2026-11-20T10:29:50.000000Z", "expires_at": "2026-11-20T10:30:20.000000Z"}
+    assert (await office.ask({"id": "s", "command": "set_led", "on": True, **times})).status == "done"
+    ((_, _, sent),) = office.room.done
+    assert (sent["issued_at"], sent["expires_at"]) == tuple(times.values())
+    assert sent["expires_in"] == pytest.approx(20.0)
 
 
 async def test_an_expired_command_leaves_no_trace_but_in_the_audit(office: Office) -> None:
