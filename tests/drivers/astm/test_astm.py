@@ -297,10 +297,10 @@ def test_results_outside_of_a_transfer_are_not_taken():
     assert AstmDecoder({}).feed(frames(RESULT)[0]) == []
 
 
-@given(st.text("R|^&\\H0123>C/BGlucosemg dL\x00é", max_size=80))
-def test_any_record_of_letters(text):
+@given(st.lists(st.text("R^&\\H0123>C/BGlucosemg dL\x00é", max_size=12), max_size=9))
+def test_any_record_of_letters(fields):
     try:
-        found = reading(decode_result("R" + text))
+        found = reading(decode_result("|".join(("R", "8", *fields))))
     except FrameError:
         return
     assert found.metric in ("glucose", "reading")

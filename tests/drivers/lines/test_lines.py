@@ -102,7 +102,7 @@ def test_what_is_read_can_always_be_written_as_json():
     for line in ('{"a": 1e308}', f'{{"a": {"9" * 40}}}', '{"a": -0.0}'):
         (reading,), _ = decode(line)
         orjson.dumps(reading.values)
-    for text in ("1e308", "9" * 40, "0x10", "1_000", "-9223372036854775808", big):
+    for text in ("1e300", "1e308", "9" * 40, "0x10", "1_000", "-9223372036854775808", big):
         readings, _ = decode(f"a={text}", format="keyvalue", fields={"a": {"scale": 10}})
         for reading in readings:
             orjson.dumps(reading.values)

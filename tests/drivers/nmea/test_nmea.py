@@ -153,16 +153,29 @@ def test_a_cut_first_line_is_no_fault():
     assert decoder.faults.counts == {}
 
 
-FIELDS = st.lists(
-    st.text("0123456789.-,NSEWACTRMKBIPV x\xe9", max_size=12).map(lambda text: text.replace(",", "")), max_size=22
+WHOLE = (
+    "GGA,170834,4124.8963,N,08151.6838,W,1,05,1.5,280.2,M,-34.0,M,,",
+    "MDA,30.1,I,1.019,B,12.5,C,9.5,C,60.1,,5.0,C,270.0,T,,M,5.0,N,2.6,M",
+    "MMB,30.1,I,1.019,B",
+    "MTW,12.5,C",
+    "MWV,214.8,R,0.1,K,A",
+    "RMC,170834,A,4124.8963,N,08151.6838,W,0.5,54.7,191194,,,A",
+    "XDR,C,19.52,C,TEMP,P,1.02,B,BARO",
 )
+OTHER_FIELDS = st.dictionaries(st.integers(1, 21), st.text("0123456789.-NSEWACTRMKBIPV x\xe9", max_size=12))
 
 
-@given(st.sampled_from(sorted(READERS)), FIELDS)
-def test_any_fields(kind, fields):
+@given(st.sampled_from(WHOLE), OTHER_FIELDS)
+def test_any_fields(whole, others):
+    assert {each[:3] for each in WHOLE} == set(READERS)
     decoder = Nmea0183().decoder()
-    body = ",".join(("GP" + kind, *fields))
-    for item in decoder.feed(b"\r\n" + f"${body}*{checksum(body):02X}\r\n".encode("latin-1")):
+    fields = whole.split(",")
+    for place, text in others.items():
+        fields[place : place + 1] = [text]
+    body = ",".join(("GP" + fields[0], *fields[1:]))
+    items = decoder.feed(b"\r\n" + f"${body}*{checksum(body):02X}\r\n".encode("latin-1"))
+    assert others or any(item.values for item in items)
+    for item in items:
         assert all(math.isfinite(value) for value in item.values.values())
         assert item.units.keys() <= item.values.keys()
 

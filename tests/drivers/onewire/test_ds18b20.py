@@ -98,7 +98,9 @@ def test_wrong_readings_are_counted():
     assert faults == {"bad_crc": 1, "all_zero": 1, "truncated": 1, "bad_format": 1}
 
 
-@given(st.binary(max_size=20))
+@given(
+    st.binary(max_size=20) | st.binary(min_size=8, max_size=8).map(lambda octets: octets + bytes((crc8_maxim(octets),)))
+)
 def test_any_octets(octets):
     try:
         found = decode_scratchpad(octets)
