@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import threading
 from pathlib import Path
 
 from gatepost.agent.core.errors import StateDirInUse
@@ -20,6 +21,7 @@ class StateDirLock:
     def __init__(self, state_dir: Path, handle: int) -> None:
         self._state_dir = state_dir
         self._handle = handle
+        self._exchange = threading.Lock()  # `renew` runs in a thread, `close` where the agent ends
 
     @property
     def closed(self) -> bool:
@@ -34,8 +36,10 @@ class StateDirLock:
                 os.close(there)
                 return
             _lock(self._state_dir, there)
-            os.close(self._handle)
-            self._handle = there
+            with self._exchange:
+                if not self.closed:
+                    there, self._handle = self._handle, there
+            os.close(there)
 
     def _holds(self, path: Path) -> bool:
         try:
@@ -44,9 +48,10 @@ class StateDirLock:
             return False
 
     def close(self) -> None:
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
+        with self._exchange:
+            if not self.closed:
+                os.close(self._handle)
+                self._handle = -1
 
     def __enter__(self) -> StateDirLock:
         return self

@@ -56,6 +56,23 @@ def test_the_lock_of_a_file_that_was_removed_is_taken_again(tmp_path):
     state_dir_lock.take(tmp_path).close()
 
 
+def test_a_lock_that_is_given_back_while_it_is_taken_again_stays_given_back(tmp_path, monkeypatch):
+    lock = state_dir_lock.take(tmp_path)
+    (tmp_path / state_dir_lock.NAME).unlink()
+    locked = state_dir_lock._lock
+
+    def close_meanwhile(state_dir, handle):
+        locked(state_dir, handle)
+        lock.close()
+
+    monkeypatch.setattr(state_dir_lock, "_lock", close_meanwhile)
+    lock.renew()
+    monkeypatch.undo()
+    assert lock.closed
+    with state_dir_lock.take(tmp_path):
+        pass
+
+
 def test_the_lock_of_a_directory_that_was_replaced_may_be_anothers(tmp_path):
     state_dir, before = tmp_path / "state", tmp_path / "before"
     state_dir.mkdir()
