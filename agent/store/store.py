@@ -287,15 +287,9 @@ class Store:
         report = await open_file(self.database, self.gateway, expected) or report
         database, clock = self.database, self._clock
         loss = await self.losses.judge(database)
-        last, floor, starting, top_boot = [
-            int(value or 0)
-            for value in (
-                await last_of(database.read, 1, FOREVER),
-                await self._meta("floor"),
-                await self._meta("starting"),
-                (await database.read("boot_top"))[0][0],
-            )
-        ]
+        last = await last_of(database.read, 1, FOREVER) or 0
+        floor, starting = int(await self._meta("floor") or 0), int(await self._meta("starting") or 0)
+        top_boot = int((await database.read("boot_top"))[0][0] or 0)
         next_seq = self.losses.first_number(max(last, floor), database.read_only)
         self._gaps = GapCounter()
         if self.losses.unstored:
@@ -385,6 +379,7 @@ class Store:
 
     async def _mended(self, report: SalvageReport) -> None:
         """A new file is open, nobody else reads or writes yet. What memory knows is newer than what it holds."""
+        await self.losses.mended(self.database)
         self.pending.add_starts(self.epochs.rows())
         for boot in self.boots.rows():
             self.pending.add_boot(boot)

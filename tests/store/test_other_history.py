@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from gatepost.agent.store import check
+from gatepost.agent.store.damage.loss_check import LossCheck
 from gatepost.agent.store.damage.salvage import salvage
 from gatepost.agent.store.damage.wal_generation import GenerationWatch, strangers
+from gatepost.agent.store.database import PRAGMAS, corrupt
 from gatepost.agent.store.start_epochs import start_row
 from tests.store.conftest import database, fill
 from tests.store.test_loss import mark_of, wal_of
@@ -172,6 +174,68 @@ async def test_generations_that_begin_under_way_are_no_damage(start: Any, tmp_pa
         shutil.copy(file, left / file.name)
     async with start(path=left / path.name) as run:
         assert not run.store.loss
+
+
+async def test_a_reader_that_keeps_the_write_ahead_log_of_a_loss_makes_no_other_of_it(
+    start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatepost.agent.store.database.PRAGMAS", (*PRAGMAS, "PRAGMA busy_timeout = 20"))
+    path, older, left = tmp_path / "gatepost.db", tmp_path / "older.db", tmp_path / "left"
+    left.mkdir()
+    await fill(start, 50)
+    shutil.copy(path, older)
+    await fill(start, 20)
+    shutil.copy(older, path)
+    with database(path, check_same_thread=False) as reader:
+        look = LossCheck.look
+
+        def look_and_read(self: LossCheck) -> None:  # a reader that comes between
+            look(self)
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM reading").fetchone()
+
+        monkeypatch.setattr(LossCheck, "look", look_and_read)
+        async with start(finish=False) as run:
+            monkeypatch.undo()
+            assert run.store.loss
+            for _ in range(3):
+                await run.put_all(2)
+                for file in (path, wal_of(path), mark_of(path)):
+                    shutil.copy(file, left / file.name)
+                assert strangers(left / path.name) is None
+    async with start(path=left / path.name) as run:
+        assert len(await run.store.queries.history(limit=1000)) == 56
+
+
+async def test_what_is_stored_before_a_mended_file_is_compared_makes_no_other_of_its_write_ahead_log(
+    start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, left = tmp_path / "gatepost.db", tmp_path / "left"
+    left.mkdir()
+    monkeypatch.setattr("gatepost.agent.store.database.PRAGMAS", (*PRAGMAS, "PRAGMA busy_timeout = 20"))
+    async with start(finish=False) as run:
+        await run.put_all(5)
+        await run.store.database.checkpoint("RESTART")
+        await run.put_all(1)  # a generation begins; the next commit names it
+        recovery = run.store._recovery
+        compare = recovery._on_open
+
+        async def store_and_compare() -> None:
+            with database(path) as reader:  # which keeps it from being emptied
+                reader.execute("BEGIN")
+                reader.execute("SELECT count(*) FROM reading").fetchone()
+                await run.put_all(1)
+                await compare()
+
+        monkeypatch.setattr(recovery, "_on_open", store_and_compare)
+        assert await run.store.mend(corrupt("seen"))
+        for _ in range(3):
+            await run.put_all(2)
+            for file in (path, wal_of(path), mark_of(path)):
+                shutil.copy(file, left / file.name)
+            assert strangers(left / path.name) is None
+    async with start(path=left / path.name) as run:
+        assert len(await run.store.queries.history(device="d", limit=1000)) == 13
 
 
 def test_a_generation_is_named_once(tmp_path: Path) -> None:

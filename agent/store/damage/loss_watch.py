@@ -18,7 +18,7 @@ from gatepost.agent.store.damage.log_mark import LogMark, LogMarkFile, StartRows
 from gatepost.agent.store.damage.loss_check import FLOOR, JUDGED, MARKED, LogComparison, LogLoss, LossCheck, folded
 from gatepost.agent.store.damage.salvage import JUMP
 from gatepost.agent.store.damage.wal_generation import GENERATION, GenerationWatch
-from gatepost.agent.store.database import Database, TransactionRun
+from gatepost.agent.store.database import Database, Rows, TransactionRun
 from gatepost.agent.store.key_value import KeyValueStore
 from gatepost.agent.store.log_order import last_of
 from gatepost.agent.store.ranges import FOREVER
@@ -73,8 +73,8 @@ class LossWatch:
         if not database.read_only:
             async with database.transaction() as run:
                 mark = self._mark if self.begun else self._check.mark
-                said = str((await run.read("meta_get", (GENERATION,)) or [("",)])[0][0])
-                await asyncio.to_thread(self._generation.opened, said, self.begun or self._check.wal_gone)
+                if not self.begun:
+                    await self._opened(await run.read("meta_get", (GENERATION,)), self._check.wal_gone)
                 found = await self._check.judge(run, mark, before)
                 loss, self._held = found.loss, found.starts
                 if loss is not None:
@@ -90,14 +90,19 @@ class LossWatch:
             self.horizon = int(await key_value.get(HORIZON) or 0)
         return loss
 
+    async def mended(self, database: Database) -> None:
+        """A new file is open, and nobody has written to it. Raises sqlite3.Error."""
+        await self._opened(await database.probe("meta_get", (GENERATION,)), begins=True)
+
+    async def _opened(self, said: Rows, begins: bool) -> None:
+        await asyncio.to_thread(self._generation.opened, str(said[0][0]) if said else "", begins)
+
     async def _settle(self, database: Database) -> None:
         """Everything into the file: a write-ahead log that comes back later finds nothing of before the loss."""
         try:
             await database.checkpoint("TRUNCATE")
         except sqlite3.Error as error:
             log.warning("the write-ahead log could not be emptied: %s", error)
-        else:
-            await asyncio.to_thread(self._generation.opened, str(self._generation.written), True)
 
     async def open_for_writing(self, database: Database) -> None:
         """The file could only be read when the agent started: open it again. Raises sqlite3.Error."""
