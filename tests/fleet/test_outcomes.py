@@ -98,8 +98,11 @@ async def test_what_was_called_unsigned_is_sent_again_and_not_at_once(
     assert await due_documents(database, 10) == []
     await database.execute("update desired set sent = 0")
     assert [each.gateway for each in await due_documents(database, 10)] == ["ward-1"]
-    (line,) = await gateways(database)
+    await report(sink, "unsigned", None)
+    await sink.write(parse("gateways/ward-1/desired/get", b'{"have": 0}'))  # of a later connection
+    (line,), (shown,) = await gateways(database), await show_desired(database, None)
     assert (line.state, line.outcome, line.lag is None) == ("behind", "unsigned", False)
+    assert shown["status"] == "unsigned"
     later = await released(database, key, "ward-1")
     assert {each["id"]: each["reports"] for each in await show_rollouts(database)} == {
         "r-1": {"superseded": 1},

@@ -90,8 +90,8 @@ where confirmed_at is not null and told_at is null and status = 'trying' limit $
 """
 _SHOW = """
 select gateway.id, gateway.desired, gateway.reported, gateway.have, desired.rollout,
-       case when gateway.asked_at > desired.reported_at and coalesce(gateway.have, 0) < desired.version then null
-            else desired.status end as status
+       case when gateway.asked_at > desired.reported_at and coalesce(gateway.have, 0) < desired.version
+                 and desired.status <> 'unsigned' then null else desired.status end as status
 from gateway left join desired on desired.gateway_id = gateway.id and desired.version = gateway.desired
 where $1::text is null or gateway.id = $1 order by gateway.id
 """

@@ -32,9 +32,9 @@ select gateway.id, extract(epoch from now() - gateway.last_seen)::float8 as sile
                         coalesce(gateway.desired, 0)) end as unknown
 from gateway
 left join desired on desired.gateway_id = gateway.id and desired.version = gateway.desired
-cross join lateral (  -- none of a gateway that asked for it anew: its card is another one
-  select case when gateway.asked_at > desired.reported_at and coalesce(gateway.have, 0) < desired.version then null
-              else desired.status end as status
+cross join lateral (  -- none of a gateway that asked anew for what it had decided: its card is another one
+  select case when gateway.asked_at > desired.reported_at and coalesce(gateway.have, 0) < desired.version
+                   and desired.status <> 'unsigned' then null else desired.status end as status
 ) as answer
 left join (
   select gateway_id, sum(whole - came) as missing from (
