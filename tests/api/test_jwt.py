@@ -5,12 +5,13 @@ import json
 import time
 
 import httpx
+import msgspec
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gatepost.agent.api.auth.jwt import JwtJudge, role_in
-from gatepost.agent.core.errors import Forbidden, JwtWrong, Unauthenticated
+from gatepost.agent.core.errors import Forbidden, JwtWrong, ListenWrong, Unauthenticated
 from gatepost.agent.settings.model import JwtSettings
 from tests.api.remote import listening
 from tests.api.test_tcp import write_certificate
@@ -172,3 +173,14 @@ async def test_a_certificate_that_broke_takes_nobody_s_token_away(remote, tmp_pa
     headers = {"authorization": f"Bearer {jwt.encode(claims(role='viewer'), SECRET, 'HS256')}"}
     async with httpx.AsyncClient(verify=False) as http:
         assert (await http.get(f"https://{api.listen}/api/v1/status", headers=headers)).status_code == 200
+
+
+async def test_keys_of_settings_that_were_refused_are_not_taken(remote, tmp_path):
+    api = listening(remote.app, tls=write_certificate(tmp_path))
+    await remote.server.apply(api)
+    (tmp_path / "cert.pem").write_text("no certificate")
+    with pytest.raises(ListenWrong):
+        await remote.server.apply(msgspec.structs.replace(api, jwt=SHARED))
+    headers = {"authorization": f"Bearer {jwt.encode(claims(role='viewer'), SECRET, 'HS256')}"}
+    async with httpx.AsyncClient(verify=False) as http:
+        assert (await http.get(f"https://{api.listen}/api/v1/status", headers=headers)).status_code == 401

@@ -133,11 +133,17 @@ class ApiServer:
         self._jwt = api.jwt
         try:
             await self._apply_tcp(api)
-        finally:  # also where TCP is served on with an earlier certificate
-            if self.tcp is not None and self.tcp == api.listen and api.jwt is not None:
-                from gatepost.agent.api.auth.jwt import JwtJudge
+        except GatepostError:
+            if api == self._held:  # TCP is served on with an earlier certificate
+                await self._apply_jwt(api)
+            raise
+        await self._apply_jwt(api)
 
-                self._authenticator.jwt = await off_loop("api.jwt", partial(JwtJudge, api.jwt, self._resolve))
+    async def _apply_jwt(self, api: ApiSettings) -> None:
+        if self.tcp is not None and self.tcp == api.listen and api.jwt is not None:
+            from gatepost.agent.api.auth.jwt import JwtJudge
+
+            self._authenticator.jwt = await off_loop("api.jwt", partial(JwtJudge, api.jwt, self._resolve))
 
     async def _apply_tcp(self, api: ApiSettings) -> None:
         if api.listen is None or api.tls is None:
