@@ -51,12 +51,14 @@ def _in_use(settings: Settings, status: dict[str, Any]) -> Iterator[CertificateI
         if tls.ca and broker.active and (period := validity_of(tls.ca, every=True)):
             yield CertificateInUse(owner, "authority", "the last authority in tls.ca", tls.ca, period, NEXT)
     for owner, served in (("api", settings.api.tls), ("listener", settings.listener.tls)):
-        if served is not None and (period := validity_of(served.cert)):
-            do, loaded = RELOAD, (status.get(owner) or {}).get("certificate_ends")
-            if loaded and (ends := datetime.fromisoformat(loaded).timestamp()) != period.ends:
-                do = RENEWED if ends < period.ends else RELOAD
-                period = period._replace(ends=ends)
-            yield CertificateInUse(owner, "server", SERVED[owner], served.cert, period, do)
+        if served is not None:
+            on_disk, loaded = validity_of(served.cert), (status.get(owner) or {}).get("certificate_ends")
+            ends = datetime.fromisoformat(loaded).timestamp() if loaded else None
+            do = RENEWED if on_disk and ends and ends < on_disk.ends else RELOAD
+            period = on_disk or ValidityPeriod(0.0, 0.0)  # where none can be read, an earlier one may be in use
+            if ends or on_disk:
+                period = period._replace(ends=ends or period.ends)
+                yield CertificateInUse(owner, "server", SERVED[owner], served.cert, period, do)
     for name, device in settings.devices.items():
         for file in files_of_port(device.port)[:1]:  # the certificate comes first
             if period := validity_of(file):

@@ -347,6 +347,9 @@ async def test_certificates_that_end(app, tmp_path):
     app.api_told = {"trouble": "", "certificate_ends": ended}  # it was renewed, and not loaded yet
     (one,) = (await ids("year", "year")).values()
     assert (one.id, "takes it over" in one.do) == ("certificate-expired", True)
+    files["year"][0].write_text("not there yet")  # what was loaded before is in use
+    (one,) = (await ids("year", "year")).values()
+    assert (one.id, "then `gatepost reload`" in one.do) == ("certificate-expired", True)
     port = f"listen://0.0.0.0:2575?allow=10.0.0.0/8&cert={files['week'][0]}&key={files['week'][1]}"
     monitor = DeviceSettings(driver="hl7-monitor", port=port)
     app.settings = msgspec.structs.replace(app.settings, devices={"monitor": monitor})
