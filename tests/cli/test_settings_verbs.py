@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -231,3 +232,20 @@ def test_root_is_told_what_the_service_may_not_read(gatepost, settings, place, m
     found = json.loads(gatepost("doctor", "--config", main, "--json").out)["findings"]
     assert any("nobody may not read it" in one["what"] for one in found)
     assert os.geteuid() == 0
+
+
+@pytest.mark.parametrize("refused", ["setgroups", "setegid", "seteuid"])
+@pytest.mark.skipif(os.geteuid() != 0, reason="root asks for another user")
+def test_root_that_may_not_become_the_service_is_told_the_rest(gatepost, settings, place, monkeypatch, refused):
+    def denied(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")  # a container without capabilities
+
+    main, before = settings(GOOD), (os.geteuid(), os.getegid(), os.getgroups())
+    monkeypatch.setattr(service_user, "USER", "nobody")
+    monkeypatch.setattr(service_user, "DEFAULT_CONFIG", main)
+    with monkeypatch.context() as container:
+        real = getattr(os, refused)
+        container.setattr(os, refused, lambda to: real(to) if to in before else denied())
+        shown = gatepost("check", main)
+    assert (shown.code, shown.err) == (0, "")
+    assert (os.geteuid(), os.getegid(), os.getgroups()) == before

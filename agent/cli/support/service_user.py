@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from gatepost.agent.cli import DEFAULT_CONFIG
@@ -36,12 +37,14 @@ def _unreadable(files: Iterable[Path]) -> list[Path]:
     except KeyError:
         return []
     there, groups, group = [file for file in files if file.exists()], os.getgroups(), os.getegid()
-    os.setgroups(os.getgrouplist(user.pw_name, user.pw_gid))
-    os.setegid(user.pw_gid)
-    os.seteuid(user.pw_uid)
-    try:
-        return [file for file in there if not os.access(file, os.R_OK, effective_ids=True)]
-    finally:
-        os.seteuid(0)
-        os.setegid(group)
-        os.setgroups(groups)
+    with suppress(OSError):  # a root that may not become another user, as in a container without capabilities
+        os.setgroups(os.getgrouplist(user.pw_name, user.pw_gid))
+        try:
+            os.setegid(user.pw_gid)
+            os.seteuid(user.pw_uid)
+            return [file for file in there if not os.access(file, os.R_OK, effective_ids=True)]
+        finally:
+            os.seteuid(0)
+            os.setegid(group)
+            os.setgroups(groups)
+    return []
