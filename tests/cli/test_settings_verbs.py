@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import grp
 import json
 import os
 import re
@@ -232,6 +233,21 @@ def test_root_is_told_what_the_service_may_not_read(gatepost, settings, place, m
     found = json.loads(gatepost("doctor", "--config", main, "--json").out)["findings"]
     assert any("nobody may not read it" in one["what"] for one in found)
     assert os.geteuid() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root asks for another user")
+def test_what_a_group_of_the_unit_may_read_the_service_may_read(gatepost, settings, place, monkeypatch):
+    place.chmod(0o755)
+    main, systemctl = settings(GOOD), settings("#!/bin/sh\nexit 1\n", "systemctl")
+    os.chown(main, 0, grp.getgrnam("daemon").gr_gid)
+    main.chmod(0o640)
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", str(place), prepend=os.pathsep)
+    monkeypatch.setattr(service_user, "USER", "nobody")
+    monkeypatch.setattr(service_user, "DEFAULT_CONFIG", main)
+    assert gatepost("check", main).code == 78
+    systemctl.write_text("#!/bin/sh\necho dialout daemon no-such-group\n")
+    assert gatepost("check", main).code == 0
 
 
 @pytest.mark.parametrize("refused", ["setgroups", "setegid", "seteuid"])

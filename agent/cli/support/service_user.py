@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
+import subprocess
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +15,7 @@ from gatepost.agent.settings import LoadedSettings
 from gatepost.agent.settings.problem import Origin, Problem, ProblemReport
 
 USER = "gatepost"
+GROUPS = ("systemctl", "show", "gatepost.service", "--property=SupplementaryGroups", "--value")
 
 
 def closed_to_the_service(main: Path, loaded: LoadedSettings, secrets: bool = False) -> list[Problem]:
@@ -38,7 +41,7 @@ def _unreadable(files: Iterable[Path]) -> list[Path]:
         return []
     there, groups, group = [file for file in files if file.exists()], os.getgroups(), os.getegid()
     with suppress(OSError):  # a root that may not become another user, as in a container without capabilities
-        os.setgroups(os.getgrouplist(user.pw_name, user.pw_gid))
+        os.setgroups([*os.getgrouplist(user.pw_name, user.pw_gid), *_groups_of_the_unit()])
         try:
             os.setegid(user.pw_gid)
             os.seteuid(user.pw_uid)
@@ -48,3 +51,16 @@ def _unreadable(files: Iterable[Path]) -> list[Path]:
             os.setegid(group)
             os.setgroups(groups)
     return []
+
+
+def _groups_of_the_unit() -> list[int]:
+    """That a drop-in of systemd gives the service beyond the user's own; none without systemd."""
+    try:
+        shown = subprocess.run(GROUPS, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return []
+    found = []
+    for name in shown.stdout.split():
+        with suppress(KeyError):
+            found.append(int(name) if name.isdecimal() else grp.getgrnam(name).gr_gid)
+    return found
