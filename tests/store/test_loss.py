@@ -218,6 +218,25 @@ async def test_what_stands_behind_a_flipped_bit_is_put_back_with_its_ids(start: 
         assert set(kept) <= set(ids)
 
 
+async def test_what_is_put_back_of_a_start_that_was_lost_itself_is_not_told_as_missing(
+    start: Any, tmp_path: Path
+) -> None:
+    path, left = tmp_path / "gatepost.db", tmp_path / "left"
+    left.mkdir()
+    await fill(start, 20)
+    async with start(finish=False) as run:
+        for _ in range(30):
+            await run.put_all(1)
+        ids = {run.store.reading_id(record.seq) for record in await run.store.queries.history(limit=1000)}
+        for file in (path, wal_of(path), mark_of(path)):
+            shutil.copy(file, left / file.name)
+    flip_frame(0)(left / path.name)
+    async with start(path=left / path.name) as run:
+        kept = {run.store.reading_id(r.seq) for r in await run.store.queries.history(limit=1000) if r.seq < JUMP}
+        assert len(kept) >= 45
+        assert sum(gap["count"] for gap in await run.store.gaps()) == len(ids - kept)
+
+
 async def test_a_kill_alone_is_no_loss(start: Any, tmp_path: Path) -> None:
     path, ids = await killed(start, tmp_path)
     async with start(path=path) as run:

@@ -160,6 +160,7 @@ class LossCheck:
         for start in mark.starts:
             if start.epoch and start.first > last:
                 run.later("start_put", start_row(start.first, start.epoch))
+                starts[start.first] = start.epoch  # what is put back of it is not missing
             known = start.first > last or starts.get(start.first) == start.epoch  # else that number has other rows
             if start.first <= rows[0][0]:
                 epoch = start.epoch if known else ""
