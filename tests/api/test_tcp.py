@@ -106,6 +106,15 @@ async def test_an_address_in_use_leaves_the_old_one(app, running):
         assert (await health(f"http://{listen}")).status_code == 200
 
 
+async def test_settings_that_come_while_others_are_applied_wait_for_their_turn(app, running):
+    await running.serve()
+    listen = f"127.0.0.1:{free_port()}"
+    api = listening(app, listen=listen)
+    await asyncio.gather(running.apply(api), running.apply(api))  # as at the start, and of a client of the socket then
+    assert (running.tcp, running.trouble) == (listen, "")
+    assert (await health(f"http://{listen}")).status_code == 200
+
+
 async def test_a_host_that_is_none_is_said():
     with pytest.raises(ListenWrong):
         await bind("no-such-host.invalid", 8765, "api.listen")

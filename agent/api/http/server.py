@@ -60,6 +60,7 @@ class ApiServer:
         self.trouble = ""  # why TCP or JWTs are not served as the settings say
         self.certificate_ends: float | None = None  # of the one in use, in seconds since 1970
         self._held: ApiSettings | None = None  # accepted last, served or not
+        self._turn = asyncio.Lock()
         self._app = app
         self._patience = patience
         self._resolve = resolve
@@ -116,15 +117,16 @@ class ApiServer:
 
         Raises ListenWrong, JwtWrong, SettingsWrong.
         """
-        try:
-            await self._apply(api)
-            self.trouble = ""
-        except GatepostError as error:
-            if self._held is not None and api != self._held:
-                raise
-            self.trouble = error.message
-            log.error("%s; %s", error.message, error.hint)
-        self._held = api
+        async with self._turn:  # a client of the Unix socket may change them while TCP is served for the first time
+            try:
+                await self._apply(api)
+                self.trouble = ""
+            except GatepostError as error:
+                if self._held is not None and api != self._held:
+                    raise
+                self.trouble = error.message
+                log.error("%s; %s", error.message, error.hint)
+            self._held = api
 
     async def _apply(self, api: ApiSettings) -> None:
         self._authenticator.jwt = None  # whatever fails below: no JWT is accepted by settings that no longer apply
