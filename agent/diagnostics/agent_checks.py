@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from gatepost.agent.core.clock import Clock
+from gatepost.agent.core.clock import Clock, rfc3339
 from gatepost.agent.core.views import ViewedBrokers, ViewedDevices
 from gatepost.agent.diagnostics.broker_checks import DEAD, of_broker
 from gatepost.agent.diagnostics.catalogue import finding_of
@@ -246,7 +246,8 @@ def _settings(status: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _gaps(gaps: list[dict[str, Any]], now: datetime) -> Iterator[Finding]:
-    recent = [gap for gap in gaps if now - datetime.fromisoformat(gap["time"]) < RECENT]
+    since = rfc3339(int((now - RECENT).timestamp() * 1e6))  # compared as text: damage makes years of six digits
+    recent = [gap for gap in gaps if gap["time"] > since]
     if recent:
         count = sum(int(gap["count"]) for gap in recent)
         reasons = ", ".join(sorted({str(gap["reason"]) for gap in recent}))

@@ -8,6 +8,11 @@ from typing import Any
 from gatepost.agent.core.clock import Stamp, rfc3339
 
 
+def legible(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row with its text, whatever damage has made of it."""
+    return tuple(value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in row)
+
+
 def gap_dict(row: tuple[Any, ...]) -> dict[str, Any]:
     """A gap without its number: what was lost, when and why."""
     time, reason, device, brokers, count, urgent, first, last, since, until = row[:10]

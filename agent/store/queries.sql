@@ -207,7 +207,11 @@ SELECT broker, urgent, lo, hi, crc FROM owed ORDER BY broker, urgent, lo;
 INSERT INTO gap (time, reason, device, brokers, count, urgent, first_seq, last_seq, since, until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: gap_list --
-SELECT id, time, reason, device, brokers, count, urgent, first_seq, last_seq, since, until, event FROM gap ORDER BY id DESC LIMIT ?;
+-- Text as it lies on the disk: a flipped bit in one of them hides no other.
+SELECT
+  id, time, CAST(reason AS BLOB), CAST(device AS BLOB), CAST(brokers AS BLOB),
+  count, urgent, first_seq, last_seq, since, until, event
+FROM gap ORDER BY id DESC LIMIT ?;
 
 -- name: gap_prune --
 DELETE FROM gap WHERE event IS NOT NULL AND id <= (SELECT max(id) FROM gap) - ?;
@@ -222,7 +226,8 @@ SELECT id, time, reason, device, brokers, count, urgent, first_seq, last_seq, si
 INSERT OR REPLACE INTO dead_letter (time, broker, seq, code, reason) VALUES (?, ?, ?, ?, ?);
 
 -- name: dead_letter_list --
-SELECT id, time, broker, seq, code, reason FROM dead_letter WHERE :broker IS NULL OR broker = :broker ORDER BY id DESC LIMIT :limit;
+SELECT id, time, CAST(broker AS BLOB), seq, code, CAST(reason AS BLOB)
+FROM dead_letter WHERE :broker IS NULL OR broker = :broker ORDER BY id DESC LIMIT :limit;
 
 -- name: dead_letter_prune --
 DELETE FROM dead_letter WHERE id <= (SELECT max(id) FROM dead_letter) - ?;

@@ -30,7 +30,7 @@ from gatepost.agent.store.database import Database
 from gatepost.agent.store.dead_letter_events import DeadLetterEvents
 from gatepost.agent.store.delivery.positions import load
 from gatepost.agent.store.disk_watch import DiskWatch
-from gatepost.agent.store.gap_counter import GapCounter, gap_dict
+from gatepost.agent.store.gap_counter import GapCounter, gap_dict, legible
 from gatepost.agent.store.key_value import KeyValueStore
 from gatepost.agent.store.log_order import last_of
 from gatepost.agent.store.model import IN_STEP, Record, Series
@@ -192,13 +192,14 @@ class Store:
         self._schedule_events()
 
     async def gaps(self, limit: int = 100) -> list[dict[str, Any]]:
-        return [gap_dict(row[1:]) | {"id": row[0]} for row in await self.database.read("gap_list", (limit,))]
+        rows = map(legible, await self.database.read("gap_list", (limit,)))
+        return [gap_dict(row[1:]) | {"id": row[0]} for row in rows]
 
     async def dead_letters(self, limit: int = 100, broker: str | None = None) -> list[dict[str, Any]]:
         rows = await self.database.read("dead_letter_list", {"broker": broker, "limit": limit})
         return [
             {"time": rfc3339(time), "broker": name, "reading": self.reading_id(seq), "code": code, "reason": reason}
-            for _, time, name, seq, code, reason in rows
+            for _, time, name, seq, code, reason in map(legible, rows)
         ]
 
     async def stats(self) -> dict[str, Any]:

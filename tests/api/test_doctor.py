@@ -164,6 +164,13 @@ async def test_dead_letters_and_gaps(app):
     assert ("warning", "store") not in await told(app)
 
 
+async def test_a_gap_whose_time_is_damaged_hides_no_finding(app):
+    times = [1 << 62, -(1 << 60), app.clock.now().wall]
+    for at, when in enumerate(times):
+        await app.store.database.write("gap_add", (when, "queue-full", None, None, at + 1, 0, *[None] * 4))
+    assert "3 readings lost" in (await told(app))["warning", "store"].what
+
+
 async def test_a_disk_that_fills_up(app):
     well(app)
     app.settings = msgspec.structs.replace(

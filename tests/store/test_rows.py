@@ -85,3 +85,17 @@ async def test_rows_of_version_4_are_read_beside_new_ones(start: Any, tmp_path: 
         assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
         kept = [row[0] for row in db.execute("SELECT body FROM reading ORDER BY seq")]
     assert (kept[0], kept[-1]) == (b'{"n":0}', b'n":19')
+
+
+async def test_a_flipped_bit_in_the_record_of_a_loss_hides_no_other(start: Any, tmp_path: Path) -> None:
+    async with start() as run:
+        await run.put_all(3)
+        run.store.pending.add_dead("a", 2, None, "refused")
+        run.store.pending.add_dead("a", 3, None, "refused")
+        run.store.lost("d", 5, "queue-full")
+    with database(tmp_path / "gatepost.db") as db:
+        db.execute("INSERT INTO gap (time, reason, count, event) SELECT time, CAST(x'6ceb' AS TEXT), 4, 1 FROM gap")
+        db.execute("UPDATE dead_letter SET reason = CAST(x'6cff' AS TEXT) WHERE seq = 3")
+    async with start() as run:
+        assert {5, 4} <= {gap["count"] for gap in await run.store.gaps()}
+        assert {letter["reason"] for letter in await run.store.dead_letters()} == {"refused", "l\ufffd"}

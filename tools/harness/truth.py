@@ -149,4 +149,5 @@ def database(state: Path) -> Path:
 def connect(state: Path) -> sqlite3.Connection:
     db = sqlite3.connect(f"file:{database(state)}?mode=ro", uri=True, timeout=10.0, check_same_thread=False)
     db.execute("PRAGMA query_only = ON")
+    db.text_factory = lambda octets: octets.decode("utf-8", "replace")  # what damage has made of a text is no other
     return db
