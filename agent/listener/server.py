@@ -97,17 +97,18 @@ class MqttServer:
         context = ends = None
         if settings.tls is not None:
             context, ends = await self._context(settings.tls)
+        otherwise = (context is None) != (self._tls is None)
+        for key in ("listen", "ws"):
+            if otherwise or getattr(settings, key) != self._served[key]:
+                await self._stop_accepting(key)
+        self._tls, self.certificate_ends = context, ends  # before the first connection that is to have it
         for key in ("listen", "ws"):
             wanted = getattr(settings, key)
-            if wanted == self._served[key] and (context is None) == (self._tls is None):
-                continue
-            await self._stop_accepting(key)
-            if wanted is not None:
+            if wanted != self._served[key]:
                 bound = await bind(*split_address(wanted), f"listener.{key}")
                 self._accepting[key] = {asyncio.create_task(self._accept(each, key == "ws")): each for each in bound}
                 log.info("devices may connect at %s%s", wanted, " with TLS" if context is not None else "")
-            self._served[key] = wanted
-        self._tls, self.certificate_ends = context, ends
+                self._served[key] = wanted
         self.settings = settings
         self.limits = ProtocolLimits(settings.max_packet, settings.window, math.ceil(settings.keepalive_max))
         self.acknowledger.within = settings.ack_within
