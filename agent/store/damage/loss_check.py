@@ -126,7 +126,8 @@ class LossCheck:
             return LogComparison(None, (*expected.starts[:-1], own))
         if seen and not repairs and before == FOREVER and has_room(self._path, self._path.stat().st_size):
             await _check_whole(run)
-        if starts and mark is self.mark is not None and not _belongs(starts, expected, last):
+        of_before = mark is not None and mark is self.mark  # else the starts are those of this process
+        if of_before and starts and not _belongs(starts, expected, last):
             await _rename_unknown(run, starts, expected)
         if self.put_back:
             self._put_back(run, expected, starts or {}, last)
