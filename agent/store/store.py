@@ -86,13 +86,14 @@ class Store:
             store = cls(path, gateway, clock, events, rng)
             try:
                 await store._load(settings, free, report)
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError, ValueError, TypeError) as error:
                 await store.database.close()
-                damaged = isinstance(error, sqlite3.Error) and is_damage(error)
+                # Damage makes no numbers of numbers, too.
+                damaged = is_damage(error) if isinstance(error, sqlite3.Error) else not isinstance(error, OSError)
                 if damaged and report is None:  # damage beyond what was probed
                     report = await asyncio.to_thread(salvage, path)
                     continue
-                text = explain(error) if isinstance(error, sqlite3.Error) else error.strerror
+                text = explain(error) if isinstance(error, sqlite3.Error) else getattr(error, "strerror", error)
                 hint = "the agent must be able to write to its state directory, and there must be space"
                 raise StoreError(f"the database {path} cannot be opened: {text}", hint) from error
             except BaseException:

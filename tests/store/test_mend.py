@@ -398,3 +398,21 @@ def test_a_repaired_log_stays_private_whatever_the_umask(tmp_path: Path) -> None
     finally:
         os.umask(before)
     assert database.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("key", "value"), [("floor", "10*"), ("floor", b"\x81"), ("starting", "x"), ("unseen", None)])
+async def test_what_damage_has_made_no_number_keeps_nobody_from_starting(
+    start: Any, tmp_path: Path, key: str, value: Any
+) -> None:
+    path = tmp_path / "gatepost.db"
+    await fill(start, 30)
+    with database(path) as db:
+        if value is None:
+            db.execute("INSERT INTO state VALUES ('unseen-loss', CAST('{' AS BLOB))")
+        else:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+    for _ in range(2):
+        async with start(path=path) as run:
+            ids = {run.store.reading_id(record.seq) for record in await run.store.queries.history(limit=100)}
+            assert len(ids) >= 30
+            assert {run.store.reading_id(seq) for seq in await run.put_all(1)}.isdisjoint(ids)

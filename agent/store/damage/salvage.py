@@ -27,11 +27,14 @@ from gatepost.agent.store.start_epochs import is_start, start_row
 JUMP = 1_000_000_000  # sequence numbers left out after a repair, so that no id of a lost row is given twice
 SALVAGED = "salvaged"  # in meta, until the mark is compared: the repairs since
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError, OverflowError)  # what sqlite3 says of a file with flipped bits
+NUMBERS = ("floor", "starting")  # of meta
 SIDE_TABLES = ("meta", "boot", "start", "series", "owed", "gap", "dead_letter", "state", "ledger")
 SUFFIXES = ("", "-wal", "-shm")
 SOUND: dict[str, Callable[[tuple[Any, ...]], bool]] = {
     "series": lambda row: series_from(row) is not None,
     "start": is_start,
+    "boot": lambda row: type(row[0]) is int and type(row[2]) in (int, type(None)),
+    "meta": lambda row: row[0] not in NUMBERS or (isinstance(row[1], str) and row[1].isdecimal()),
     "owed": lambda row: row[-1] == text_checksum(*row[:-1]),
 }
 MAX_ASIDE = 3  # damaged files that are kept: on a dying card they would fill what is left of it
