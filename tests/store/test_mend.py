@@ -416,3 +416,12 @@ async def test_what_damage_has_made_no_number_keeps_nobody_from_starting(
             ids = {run.store.reading_id(record.seq) for record in await run.store.queries.history(limit=100)}
             assert len(ids) >= 30
             assert {run.store.reading_id(seq) for seq in await run.put_all(1)}.isdisjoint(ids)
+
+
+async def test_a_boot_whose_time_damage_has_made_a_text_is_not_carried_over(start: Any, tmp_path: Path) -> None:
+    path = tmp_path / "gatepost.db"
+    await fill(start, 3)
+    change(path, "UPDATE boot SET shift = 'abc'")
+    maintenance.salvage(path)
+    with database(path) as db:
+        assert db.execute("SELECT count(*) FROM boot WHERE typeof(shift) = 'text'").fetchone() == (0,)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from gatepost.agent.store import check
+from gatepost.agent.store.damage.log_mark import LogMark, LogMarkFile, StartRows
 from gatepost.agent.store.damage.loss_check import LossCheck
-from gatepost.agent.store.damage.salvage import salvage
+from gatepost.agent.store.damage.salvage import JUMP, salvage
 from gatepost.agent.store.damage.wal_generation import GenerationWatch, strangers
 from gatepost.agent.store.database import PRAGMAS, corrupt
 from gatepost.agent.store.start_epochs import start_row
@@ -71,6 +75,7 @@ async def test_a_write_ahead_log_of_another_history_gives_no_row_the_id_of_anoth
     async with start() as run:
         kept = await run.store.queries.history(device="second", limit=1000)
         assert first.isdisjoint(run.store.reading_id(record.seq) for record in kept)
+        assert await run.store.queries.history(device="first") == []
         assert len(kept) >= 300
         total = 300 if newest == "in the file" else 350
         assert len(kept) + sum(gap["count"] for gap in await run.store.gaps()) >= total
@@ -149,7 +154,9 @@ async def test_an_older_copy_shows_what_is_missing_of_a_log_whose_starts_were_lo
         db.execute("DELETE FROM start")
         db.execute("DELETE FROM series")
     salvage(path)
-    await fill(start, 1)
+    async with start():
+        with database(path) as db:  # before a reading comes: the mark says the same already
+            assert db.execute("SELECT count(*) FROM start").fetchone() == (2,)
     shutil.copy(older, path)
     async with start() as run:
         assert sum(gap["count"] for gap in await run.store.gaps()) >= 70
@@ -169,7 +176,7 @@ async def test_generations_that_begin_under_way_are_no_damage(start: Any, tmp_pa
             assert strangers(left / path.name) is None
             generations.add(run.store.losses._generation.written)
     assert len(generations) > 2
-    wal_of(left / path.name).rename(left / "newer")
+    wal_of(left / path.name).unlink()
     for file in (path, mark_of(path)):
         shutil.copy(file, left / file.name)
     async with start(path=left / path.name) as run:
@@ -236,6 +243,43 @@ async def test_what_is_stored_before_a_mended_file_is_compared_makes_no_other_of
             assert strangers(left / path.name) is None
     async with start(path=left / path.name) as run:
         assert len(await run.store.queries.history(device="d", limit=1000)) == 13
+
+
+@pytest.mark.parametrize(("last", "rows", "missing"), [(30, 30, 0), (80, 70, 20)])
+async def test_rows_of_a_known_start_are_those_that_the_mark_knows(
+    start: Any, tmp_path: Path, last: int, rows: int, missing: int
+) -> None:
+    """The log has 50 of one start and 30 of another; its mark, of another, ends the first elsewhere."""
+    path = tmp_path / "gatepost.db"
+    ids = []
+    for count in (50, 30):
+        async with start() as run:
+            ids += [run.store.reading_id(seq) for seq in await run.put_all(count)]
+    epoch = ids[0].split(":")[1]
+    file = LogMarkFile(path)
+    file.read()
+    starts = (StartRows(1, epoch, last, rows), StartRows(81, "feedf00d", 80))
+    file.write(LogMark(seq=last, starts=starts), durable=True)
+    file.close()
+    async with start() as run:
+        assert "not-of-its-mark" in run.store.loss
+        now = [run.store.reading_id(seq) for seq in range(1, 81)]
+        assert now[: min(last, 50)] == ids[: min(last, 50)]
+        assert set(now[last:]).isdisjoint(ids)
+        assert sum(gap["count"] for gap in await run.store.gaps()) == missing
+        with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as alone:  # all of that is in the file
+            assert int(alone.execute("SELECT value FROM meta WHERE key = 'floor'").fetchone()[0]) > JUMP
+
+
+def test_what_is_put_back_gets_no_ids_of_a_start_whose_number_has_other_rows(tmp_path: Path) -> None:
+    path = tmp_path / "gatepost.db"
+    check = LossCheck(path, LogMarkFile(path))
+    check.put_back = [(61, 5, 0, 0, 0, 0, b"{}")]
+    run = Mock()
+    check._put_back(run, LogMark(starts=(StartRows(51, "0badcafe", 70, 20),)), {51: "feedf00d"}, last=60)
+    ((_, (first, epoch, _)),) = [each.args for each in run.later.call_args_list]
+    assert first == 61
+    assert epoch not in ("0badcafe", "feedf00d")
 
 
 def test_a_generation_is_named_once(tmp_path: Path) -> None:

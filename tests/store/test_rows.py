@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from gatepost.agent.store.damage import carve
 from gatepost.agent.store.damage.salvage import check
-from gatepost.agent.store.model import ALL, Record, checksum, is_sound, reading_params, record_from, whole_body
+from gatepost.agent.store.model import (
+    ALL,
+    Record,
+    _checksum_of_version_5,
+    checksum,
+    is_sound,
+    reading_params,
+    record_from,
+    whole_body,
+)
 from gatepost.agent.store.schema import VERSION
 from tests.store.conftest import database, fill
 
@@ -72,8 +81,9 @@ async def test_rows_of_version_4_are_read_beside_new_ones(start: Any, tmp_path: 
             "SELECT seq, series, wall, mono, bits, body FROM reading ORDER BY seq"
         ).fetchall():
             old = whole_body(bits, body)
-            crc = checksum(seq, series, wall, mono, bits, old)
+            crc = _checksum_of_version_5(seq, series, wall, mono, bits, old)
             assert 0 <= crc <= ALL
+            assert crc != checksum(seq, series, wall, mono, bits, old)
             db.execute("UPDATE reading SET crc = ?, body = ? WHERE seq = ?", (crc, old, seq))
         db.execute("PRAGMA user_version = 4")
     assert len(list(carve.readings(tmp_path / "gatepost.db"))) == 20
