@@ -57,6 +57,7 @@ class Store:
     def __init__(self, path: Path, gateway: str, clock: Clock, events: EventBus, rng: Random) -> None:
         self.path = path
         self.gateway = gateway
+        self.database = Database(path)
         self.losses = LossWatch(path, clock)
         self.revoked = RevokedIds(path)
         self.on_stored: list[Callable[[], None]] = []
@@ -81,17 +82,19 @@ class Store:
         """Open or make the log; a damaged file is set aside and what can be read of it is carried over. StoreError
         where the agent may not write in the directory, or the file is a newer agent's."""
         rng, free = rng or Random(), free or (lambda: free_space(str(path.parent)))  # noqa: S311 - jitter, no secret
-        report = None
+        report, damaged = None, False
         while True:
             store = cls(path, gateway, clock, events, rng)
             try:
+                if damaged:  # beyond what was probed
+                    report = await asyncio.to_thread(salvage, path)
                 await store._load(settings, free, report)
             except (sqlite3.Error, OSError, ValueError, TypeError) as error:
                 await store.database.close()
                 # Damage makes no numbers of numbers, too.
-                damaged = is_damage(error) if isinstance(error, sqlite3.Error) else not isinstance(error, OSError)
-                if damaged and report is None:  # damage beyond what was probed
-                    report = await asyncio.to_thread(salvage, path)
+                seen = is_damage(error) if isinstance(error, sqlite3.Error) else not isinstance(error, OSError)
+                if seen and not damaged:
+                    damaged = True
                     continue
                 text = explain(error) if isinstance(error, sqlite3.Error) else getattr(error, "strerror", error)
                 hint = "the agent must be able to write to its state directory, and there must be space"
@@ -284,7 +287,6 @@ class Store:
         self, settings: StoreSettings, free: Callable[[], int], report: SalvageReport | None = None
     ) -> None:
         """`report`: of a repair that was made just before."""
-        self.database = Database(self.path)
         expected = await self.losses.look()
         report = await open_file(self.database, self.gateway, expected) or report
         database, clock = self.database, self._clock

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import orjson
 import pytest
@@ -425,3 +426,14 @@ async def test_a_boot_whose_time_damage_has_made_a_text_is_not_carried_over(star
     maintenance.salvage(path)
     with database(path) as db:
         assert db.execute("SELECT count(*) FROM boot WHERE typeof(shift) = 'text'").fetchone() == (0,)
+
+
+async def test_a_start_whose_repair_finds_no_room_says_so(
+    start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(start, 3)
+    change(tmp_path / "gatepost.db", "INSERT OR REPLACE INTO meta VALUES ('floor', '10*')")
+    monkeypatch.setattr("gatepost.agent.store.store.salvage", Mock(side_effect=OSError(28, "No space left on device")))
+    with pytest.raises(StoreError, match="cannot be opened: No space left on device"):
+        async with start():
+            pass
