@@ -1,4 +1,7 @@
-"""Certificates and private keys in PEM files: loaded with errors that name the file, and until when they are valid."""
+"""Certificates and private keys in PEM files: loaded with errors that name the file, and until when they are valid.
+
+The latter is read here, since a library for X.509 costs 8 MiB of memory.
+"""
 
 from __future__ import annotations
 

@@ -71,6 +71,11 @@ class NotOpen(sqlite3.OperationalError):
     """The file is closed, or could not be opened again."""
 
 
+def wal_of(database: Path) -> Path:
+    """Its write-ahead log."""
+    return database.with_name(database.name + "-wal")
+
+
 def sql(name: str) -> str:
     """The statement of that name in queries.sql, without its semicolon; KeyError when there is none."""
     return _statements()[name]
@@ -126,7 +131,7 @@ class Database:
                 await self._open(f"file:empty-{id(self)}?mode=memory&cache=shared", ())
                 self.read_only = self.in_memory = True
                 return
-            wal = self.path.with_name(self.path.name + "-wal")
+            wal = wal_of(self.path)
             # Without a write-ahead log the file is all there is: no index of the log is needed, which would be a file.
             whole = not wal.exists() or not wal.stat().st_size
             await self._open(f"{uri}?mode=ro{'&immutable=1' if whole else ''}", ())
@@ -234,7 +239,7 @@ class Database:
 
     async def log_size(self) -> int:
         """Octets of the write-ahead log, 0 where the disk does not tell."""
-        wal = self.path.with_name(self.path.name + "-wal")
+        wal = wal_of(self.path)
         try:
             return (await off_loop(f"size of {wal}", wal.stat)).st_size
         except OSError:

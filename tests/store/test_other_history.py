@@ -15,7 +15,7 @@ from gatepost.agent.store import check
 from gatepost.agent.store.damage.log_mark import LogMark, LogMarkFile, StartRows
 from gatepost.agent.store.damage.loss_check import LossCheck
 from gatepost.agent.store.damage.salvage import JUMP, salvage
-from gatepost.agent.store.damage.wal_generation import GenerationWatch, strangers
+from gatepost.agent.store.damage.wal_generation import GenerationWatch, find_mismatch
 from gatepost.agent.store.database import PRAGMAS, corrupt
 from gatepost.agent.store.start_epochs import start_row
 from tests.store.conftest import database, fill
@@ -45,7 +45,7 @@ async def test_what_an_older_copy_brings_back_hides_no_loss_where_the_starts_wer
 
 
 @pytest.mark.parametrize("newest", ["in the file", "in the write-ahead log"])
-@pytest.mark.parametrize("length", [20, 300])
+@pytest.mark.parametrize("length", [20, 400])
 async def test_a_write_ahead_log_of_another_history_gives_no_row_the_id_of_another(
     start: Any, tmp_path: Path, length: int, newest: str
 ) -> None:
@@ -173,7 +173,7 @@ async def test_generations_that_begin_under_way_are_no_damage(start: Any, tmp_pa
             await run.put_all(3)
             for file in (path, wal_of(path), mark_of(path)):
                 shutil.copy(file, left / file.name)
-            assert strangers(left / path.name) is None
+            assert find_mismatch(left / path.name) is None
             generations.add(run.store.losses._generation.written)
     assert len(generations) > 2
     wal_of(left / path.name).unlink()
@@ -209,7 +209,7 @@ async def test_a_reader_that_keeps_the_write_ahead_log_of_a_loss_makes_no_other_
                 await run.put_all(2)
                 for file in (path, wal_of(path), mark_of(path)):
                     shutil.copy(file, left / file.name)
-                assert strangers(left / path.name) is None
+                assert find_mismatch(left / path.name) is None
     async with start(path=left / path.name) as run:
         assert len(await run.store.queries.history(limit=1000)) == 56
 
@@ -240,7 +240,7 @@ async def test_what_is_stored_before_a_mended_file_is_compared_makes_no_other_of
             await run.put_all(2)
             for file in (path, wal_of(path), mark_of(path)):
                 shutil.copy(file, left / file.name)
-            assert strangers(left / path.name) is None
+            assert find_mismatch(left / path.name) is None
     async with start(path=left / path.name) as run:
         assert len(await run.store.queries.history(device="d", limit=1000)) == 13
 

@@ -95,14 +95,6 @@ class DamageRun:
             "audit": "audit.log",
             "settings": "last-good.json",
         }
-        kinds: dict[str, Callable[[str], object]] = {
-            "bits": files.bits,
-            "block": files.page,
-            "cut": files.cut,
-            "removed": files.remove,
-            "older": files.roll_back,
-            "alone older": files.roll_back_alone,
-        }
         pick = self.rng.random()
         if pick < 0.08:
             return "nothing", lambda: None
@@ -112,8 +104,8 @@ class DamageRun:
             return "log and write-ahead log removed", lambda: (files.remove(log), files.remove(f"{log}-wal"))[0]
         if pick < 0.30 and self.small:
             return "disk full", self.files.fill
-        target, kind = self.rng.choice(list(targets)), self.rng.choice(list(kinds))
-        return f"{target}: {kind}", lambda: kinds[kind](targets[target])
+        target, kind = self.rng.choice(list(targets)), self.rng.choice(list(files.kinds))
+        return f"{target}: {kind}", lambda: files.kinds[kind](targets[target])
 
     def _round(self, name: str, what: Callable[[], object]) -> None:
         if name == "disk full":

@@ -147,20 +147,12 @@ class DamageSequence:
 
     def _choose(self) -> Fault:
         files = self.files
-        kinds = {
-            "bits": files.bits,
-            "block": files.page,
-            "cut": files.cut,
-            "removed": files.remove,
-            "older": files.roll_back,
-            "alone older": files.roll_back_alone,
-        }
-        target, kind = self.rng.choice((LOG, f"{LOG}-wal", f"{LOG}.mark")), self.rng.choice(list(kinds))
+        target, kind = self.rng.choice((LOG, f"{LOG}-wal", f"{LOG}.mark")), self.rng.choice(list(files.kinds))
         faults: list[Fault] = [
             ("nothing", lambda: None),
             ("directory older", files.roll_all_back),
             ("log and write-ahead log removed", lambda: (files.remove(LOG), files.remove(f"{LOG}-wal"))),
-            (f"{target}: {kind}", lambda: kinds[kind](target)),
+            (f"{target}: {kind}", lambda: files.kinds[kind](target)),
         ]
         return self.rng.choices(faults, (15, 10, 5, 70))[0]
 

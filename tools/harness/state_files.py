@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -27,6 +28,14 @@ class StateFiles:
     def __init__(self, state: Path, rng: random.Random) -> None:
         self.state, self.rng = state, rng
         self.older: list[Path] = []  # copies of the whole directory
+        self.kinds: dict[str, Callable[[str], object]] = {
+            "bits": self.bits,
+            "block": self.page,
+            "cut": self.cut,
+            "removed": self.remove,
+            "older": self.roll_back,
+            "alone older": self.roll_back_alone,
+        }
 
     def keep(self) -> Path:
         """A copy that may come back; where it is."""

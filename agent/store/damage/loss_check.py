@@ -14,9 +14,9 @@ import orjson
 from gatepost.agent.store.damage.log_mark import MAX_STARTS, LogMark, LogMarkFile, StartRows
 from gatepost.agent.store.damage.salvage import JUMP, SALVAGED, salvaged
 from gatepost.agent.store.damage.start_room import has_room, keep_room, make_room
-from gatepost.agent.store.damage.wal_generation import Generation, strangers
+from gatepost.agent.store.damage.wal_generation import Generation, find_mismatch
 from gatepost.agent.store.damage.wal_tail import WalTail, forget_tail, keep_frames, read_tail
-from gatepost.agent.store.database import TransactionRun, corrupt
+from gatepost.agent.store.database import TransactionRun, corrupt, wal_of
 from gatepost.agent.store.log_order import last_of
 from gatepost.agent.store.model import series_row
 from gatepost.agent.store.ranges import FOREVER
@@ -80,10 +80,10 @@ class LossCheck:
         except OSError as error:
             log.warning("the mark of the log cannot be read: %s", error)
         mark = self.mark or LogMark()
-        wal = self._path.with_name(self._path.name + "-wal")
+        wal = wal_of(self._path)
         try:
             mended = self._path.with_name(self._path.name + ".mended").exists()
-            if not mended and (found := strangers(self._path)):
+            if not mended and (found := find_mismatch(self._path)):
                 log.error("the write-ahead log is one of another log: it is set aside")
                 if found.log_is_of(Generation.of(mark.wal)):
                     keep_frames(self._path)

@@ -14,10 +14,10 @@ from pathlib import Path
 from secrets import token_hex
 from typing import NamedTuple
 
-from gatepost.agent.store.database import sql
+from gatepost.agent.store.damage import carve
+from gatepost.agent.store.database import sql, wal_of
 
 GENERATION = "wal"  # in meta
-HEADER = 32
 NONE = ""
 
 
@@ -41,7 +41,7 @@ class GenerationWatch:
 
     def __init__(self, database: Path) -> None:
         self.written = Generation()
-        self._wal = _wal(database)
+        self._wal = wal_of(database)
         self._salts = b""
         self._begins = False
         self._handle: int | None = None
@@ -75,12 +75,12 @@ class GenerationWatch:
         try:
             if self._handle is None:
                 self._handle = os.open(self._wal, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            return os.pread(self._handle, HEADER, 0)[16:24]
+            return os.pread(self._handle, carve.WAL_HEADER, 0)[16:24]
         except OSError:
             return b""
 
 
-class Strangers(NamedTuple):
+class WalMismatch(NamedTuple):
     """What a file says alone, and together with a write-ahead log that does not belong to it."""
 
     alone: Generation
@@ -91,9 +91,9 @@ class Strangers(NamedTuple):
         return bool(marked.own) and self.both == marked and self.alone.own not in marked
 
 
-def strangers(database: Path) -> Strangers | None:
+def find_mismatch(database: Path) -> WalMismatch | None:
     """None when they belong together, or nothing says that they do not. Blocks."""
-    if not _wal(database).is_file():
+    if not wal_of(database).is_file():
         return None
     try:
         alone = _said(database, "immutable=1")
@@ -105,14 +105,10 @@ def strangers(database: Path) -> Strangers | None:
         return None
     except (sqlite3.Error, UnicodeDecodeError):
         both = Generation()
-    return Strangers(alone, both) if alone.own not in (NONE, both.before, both.own) else None
+    return WalMismatch(alone, both) if alone.own not in (NONE, both.before, both.own) else None
 
 
 def _said(database: Path, option: str) -> Generation:
     with contextlib.closing(sqlite3.connect(f"{database.absolute().as_uri()}?{option}", uri=True)) as db:
         rows = db.execute(sql("meta_get"), (GENERATION,)).fetchall()
         return Generation.of(str(rows[0][0])) if rows else Generation()
-
-
-def _wal(database: Path) -> Path:
-    return database.with_name(database.name + "-wal")

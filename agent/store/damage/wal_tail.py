@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Literal
 
 from gatepost.agent.core.atomic_file import sync_directory, write_atomic
 from gatepost.agent.store.damage import carve
-from gatepost.agent.store.database import PAGE_SIZE
+from gatepost.agent.store.database import PAGE_SIZE, wal_of
 from gatepost.agent.store.model import Series
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def read_tail(database: Path, marked: int, fresh: bool = True) -> WalTail:
     kept = _kept(database)
     octets = kept.read_bytes() if kept.is_file() else b""
     pages = [octets[at : at + PAGE_SIZE] for at in range(0, len(octets) - PAGE_SIZE + 1, PAGE_SIZE)]
-    wal = database.with_name(database.name + "-wal")
+    wal = wal_of(database)
     if fresh and wal.exists() and wal.stat().st_size >= carve.WAL_HEADER + FRAME:
         with wal.open("rb") as file, contextlib.closing(sqlite3.connect(database, isolation_level=None)) as db:
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -70,7 +70,7 @@ def keep_frames(database: Path) -> None:
     OSError."""
     kept = _kept(database)
     octets = kept.read_bytes() if kept.is_file() else b""
-    with database.with_name(database.name + "-wal").open("rb") as file:
+    with wal_of(database).open("rb") as file:
         write_atomic(kept, octets + b"".join(_damaged_pages(file, 0, lambda: True)))
 
 
